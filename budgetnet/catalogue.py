@@ -1,0 +1,86 @@
+"""Ordered lookup over experiments: rejects what cannot be told apart, and helps with mistyped names."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from budgetnet.definition import DefinitionError, Experiment
+
+
+class UnknownExperiment(LookupError):
+    """A name that is not in the catalogue; the message shows near ones."""
+
+
+class Catalogue:
+    """The ordered, explicit list of experiments.
+
+    Raises DefinitionError for a duplicate name, an entry that is no experiment, or a parent or twin that does not
+    stand before its child.
+    """
+
+    def __init__(self, experiments: Iterable[Experiment]) -> None:
+        self._by_name: dict[str, Experiment] = {}
+        for experiment in experiments:
+            if not isinstance(experiment, Experiment):
+                raise DefinitionError(f"the catalogue holds {experiment!r}; expected an Experiment")
+            if experiment.name in self._by_name:
+                raise DefinitionError(f"the catalogue holds two experiments named {experiment.name!r}; give one another name")
+            for role, name in (("parent", experiment.parent), ("twin_of", experiment.twin_of)):
+                if name is not None and name not in self._by_name:
+                    raise DefinitionError(f"{experiment.name}.{role} is {name!r}, which does not stand before it in the catalogue")
+            self._by_name[experiment.name] = experiment
+
+    def __iter__(self) -> Iterator[Experiment]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __getitem__(self, name: str) -> Experiment:
+        if name in self._by_name:
+            return self._by_name[name]
+        near = difflib.get_close_matches(name, self._by_name, n=4, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`budgetnet list` shows what there is."
+        raise UnknownExperiment(f"there is no experiment {name!r} in the catalogue; {hint}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._by_name)
+
+
+def load(source: str) -> Catalogue:
+    """The CATALOGUE of a package: ``source`` is a folder with an ``__init__.py``, a ``.py`` file, or a module's name.
+
+    Raises DefinitionError where there is no such thing or it defines no CATALOGUE.
+    """
+    path = Path(source)
+    if path.exists():
+        path = path.resolve()
+        module_name = path.stem
+        if str(path.parent) not in sys.path:
+            sys.path.insert(0, str(path.parent))
+    else:
+        module_name = source
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name.partition(".")[0] and error.name != module_name:
+            raise
+        raise DefinitionError(f"no catalogue at {source!r}; expected a folder, a .py file or an importable module that defines CATALOGUE") from error
+    entries = getattr(module, "CATALOGUE", None)
+    if entries is None:
+        raise DefinitionError(f"{source!r} defines no CATALOGUE; expected CATALOGUE = (experiment, …)")
+    return Catalogue(entries)
+
+
+def load_default() -> Catalogue:
+    """The shipped catalogue: the checkout's ``experiments``, or ``budgetnet_experiments`` of an installed wheel."""
+    checkout = Path(__file__).resolve().parent.parent / "experiments"
+    return load(str(checkout) if (checkout / "__init__.py").exists() else "budgetnet_experiments")
