@@ -1,0 +1,119 @@
+"""The training loop: plain functions over device-resident batches; knows no experiment, result or report."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from budgetnet.definition import Recipe
+from budgetnet.engine.paths import Path, Settings, choose_path
+from budgetnet.evaluate import evaluate
+from budgetnet.metrics import EpochRecord
+from budgetnet.optim import build_schedule
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+class Diverged(Exception):
+    """A loss was NaN or infinite; the message says where."""
+
+
+class TrainingData(Protocol):
+    """What the loop needs of a data set; images come normalized, float32 (B, C, H, W), labels int64 (B,)."""
+
+    steps: int
+    classes: int
+
+    def train_batches(self, order: torch.Generator, augmentation: torch.Generator) -> Batches: ...
+
+    def validation_batches(self) -> Batches: ...
+
+
+def stream_seed(seed: int, purpose: str) -> int:
+    """An own seed for every purpose of a run's one seed, so that no two streams of random numbers overlap."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:6], "big")
+
+
+class Training:
+    """Everything that changes while a run trains, and that a checkpoint must hold.
+
+    One seed fixes initialization (the caller builds the model after ``torch.manual_seed(stream_seed(seed, "initialization"))``),
+    data order, augmentation and dropout. Dropout draws from torch's default generator, which is seeded here.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], seed: int, settings: Settings) -> None:
+        device = torch.device(settings.device)
+        self.model = model.to(device)
+        self.path: Path = choose_path(self.model, recipe, image_shape, settings)
+        self.schedule = build_schedule(recipe.schedule, self.path.optimizer)
+        self.order = torch.Generator().manual_seed(stream_seed(seed, "order"))
+        self.augmentation = torch.Generator(device).manual_seed(stream_seed(seed, "augmentation"))
+        torch.manual_seed(stream_seed(seed, "dropout"))
+        self.epoch = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values only, so that it loads with ``weights_only=True``."""
+        generators = {"order": self.order.get_state(), "augmentation": self.augmentation.get_state(), "default": torch.get_rng_state()}
+        if self.augmentation.device.type == "cuda":
+            generators["cuda"] = torch.cuda.get_rng_state()
+        return {
+            "epoch": self.epoch, "model": self.model.state_dict(), "optimizer": self.path.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(), "generators": generators,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.path.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        generators = state["generators"]
+        self.order.set_state(generators["order"])
+        self.augmentation.set_state(generators["augmentation"])
+        torch.set_rng_state(generators["default"])
+        if "cuda" in generators:
+            torch.cuda.set_rng_state(generators["cuda"])
+        self.epoch = state["epoch"]
+
+
+def train(training: Training, data: TrainingData, until: int, tick: Callable[[int], None] | None = None) -> Iterator[EpochRecord]:
+    """Train up to epoch ``until``, yielding after every epoch; between two epochs ``training`` may be checkpointed.
+
+    ``tick`` is called with the number of images after every step. Raises Diverged when a loss is not finite.
+    """
+    while training.epoch < until:
+        started = time.perf_counter()
+        lr = float(training.path.optimizer.param_groups[0]["lr"])
+        loss, accuracy = _train_epoch(training, data, tick or (lambda images: None))
+        training.schedule.step()
+        training.epoch += 1
+        scores = evaluate(training.path.forward, data.validation_batches(), data.classes)
+        if not math.isfinite(scores.loss):
+            raise Diverged(f"the validation loss is {scores.loss} after epoch {training.epoch}; try a lower learning rate")
+        yield EpochRecord(training.epoch, lr, loss, accuracy, scores.loss, scores.accuracy, time.perf_counter() - started)
+
+
+def _train_epoch(training: Training, data: TrainingData, tick: Callable[[int], None]) -> tuple[float, float]:
+    """Mean loss and accuracy (percent) of one epoch; losses stay on the device until its end, so nothing waits for them."""
+    device = training.augmentation.device
+    losses = torch.empty(data.steps, device=device)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    sizes = []
+    for step, (images, labels) in enumerate(data.train_batches(training.order, training.augmentation)):
+        loss, logits = training.path.step(images, labels)
+        losses[step] = loss
+        correct += (logits.argmax(1) == labels).sum()
+        sizes.append(labels.shape[0])
+        tick(sizes[-1])
+    values = losses.double().cpu()
+    broken = torch.nonzero(~values.isfinite())
+    if len(broken):
+        step = int(broken[0])
+        raise Diverged(f"the loss is {values[step].item()} at step {step + 1} of epoch {training.epoch + 1}; try a lower learning rate")
+    total = sum(sizes)
+    mean = float((values * torch.tensor(sizes, dtype=torch.float64)).sum()) / total
+    return mean, 100.0 * int(correct) / total
