@@ -1,0 +1,172 @@
+"""Where the files of a data set lie, and whether they are the right ones.
+
+A file is accepted plain or compressed (``.gz``; plain is preferred, since it costs no decompression) and verified by
+the SHA-256 of its decompressed content. A file that is there is never replaced: whoever put it there decides.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from budgetnet.data.idx import IdxError, parse_idx
+from budgetnet.definition import DataFile, DataSet
+
+__all__ = ["DataError", "find_data", "load_files", "read_verified"]
+
+ENVIRONMENT = "BUDGETNET_DATA"
+SEARCHED = (Path("data"), Path("../shared/data"))
+
+Array = npt.NDArray[np.uint8]
+
+
+class DataError(Exception):
+    """Data is missing, unreadable or not what its specification says; the message names the file and how to mend it."""
+
+
+# --- finding ----------------------------------------------------------------------------------------------------------
+
+
+def find_data(data_set: DataSet, data_dir: Path | None = None, download: bool = True) -> Path:
+    """The data directory under which ``data_set.folder`` holds the files of ``data_set`` (formats idx and folder).
+
+    ``data_dir``, else the directory named by the environment variable BUDGETNET_DATA, is the only one looked into where
+    given; otherwise ``./data`` and ``../shared/data`` are, and what is then missing is downloaded into ``./data``.
+    Raises DataError if the files are in none of them and cannot be downloaded (or ``download`` is false).
+    """
+    named = data_dir or (Path(os.environ[ENVIRONMENT]) if os.environ.get(ENVIRONMENT) else None)
+    if named is not None:
+        named = named.expanduser()
+        lacking = _lacking(data_set, named)
+        if lacking:
+            origin = "--data" if data_dir else ENVIRONMENT
+            raise DataError(
+                f"{named} (given by {origin}) does not hold the data set {data_set.name}: {_listed(lacking)} is missing; put it "
+                f"there{_either(data_set)}, or name the directory that has {data_set.folder or 'train and test'} in it"
+            )
+        return named
+    for directory in SEARCHED:
+        if not _lacking(data_set, directory):
+            return directory
+    looked = " and ".join(f"{d} ({d.resolve()})" for d in SEARCHED)
+    mend = f"put the files into {SEARCHED[0] / data_set.folder}{_either(data_set)}, or name their place with --data DIR or {ENVIRONMENT}"
+    if not (download and data_set.mirrors and data_set.format == "idx"):
+        why = "this data set cannot be downloaded" if download else "downloading is switched off"
+        raise DataError(f"the data set {data_set.name} is neither in {looked}, and {why}; {mend}")
+    from budgetnet.data.download import DownloadFailed, fetch
+
+    try:
+        fetch(data_set, [file for file in data_set.files if _place(file, SEARCHED[0] / data_set.folder) is None], SEARCHED[0])
+    except DownloadFailed as error:
+        raise DataError(f"the data set {data_set.name} is neither in {looked}, and downloading it failed: {error}; {mend}") from error
+    return SEARCHED[0]
+
+
+def _lacking(data_set: DataSet, directory: Path) -> list[Path]:
+    """The paths of ``data_set`` that ``directory`` does not have."""
+    folder = directory / data_set.folder
+    if data_set.format == "folder":
+        return [folder / part for part in ("train", "test") if not _exists(folder / part)]
+    return [folder / file.name for file in data_set.files if _place(file, folder) is None]
+
+
+def _place(file: DataFile, folder: Path) -> Path | None:
+    """Where ``file`` lies in ``folder``, plain or else compressed; None if it does not."""
+    for path in (folder / file.name, folder / f"{file.name}.gz"):
+        if _exists(path):
+            return path
+    return None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a directory on the way that may not be entered
+        raise DataError(f"{path} cannot be looked at: {error.strerror}; mend the permissions, or name another place") from error
+
+
+def _listed(paths: list[Path]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} (and {len(paths) - 1} more)"
+
+
+def _either(data_set: DataSet) -> str:
+    return " (plain or .gz)" if data_set.format == "idx" else ""
+
+
+# --- reading and verifying --------------------------------------------------------------------------------------------
+
+
+def load_files(data_set: DataSet, root: Path) -> tuple[Array, Array, Array, Array]:
+    """Training images, training labels, test images, test labels of an idx data set under the data directory ``root``.
+
+    Images are (N, C, H, W) and labels (N,), uint8, read-only and shared by all callers in the process: reading and
+    verifying happens once, unless a file changes. Raises DataError for a file that is missing, unreadable, truncated,
+    of another content than the specification's SHA-256, or of another shape than the specification says.
+    """
+    folder = root.resolve() / data_set.folder
+    stamps = []
+    for file in data_set.files:
+        path = _place(file, folder)
+        if path is None:
+            raise DataError(f"{folder / file.name} is missing, plain and as .gz, for the data set {data_set.name}")
+        status = path.stat()
+        stamps.append((path, status.st_mtime_ns, status.st_size))
+    return _load_files(data_set, tuple(stamps))
+
+
+@functools.lru_cache(maxsize=2)
+def _load_files(data_set: DataSet, stamps: tuple[tuple[Path, int, int], ...]) -> tuple[Array, Array, Array, Array]:
+    paths = [path for path, _, _ in stamps]
+    parsed = []
+    for path, file in zip(paths, data_set.files, strict=True):
+        try:
+            parsed.append(parse_idx(read_verified(path, file.sha256)))
+        except IdxError as error:
+            raise DataError(f"{path} is not a usable IDX file: {error}") from error
+    train = _checked(data_set, parsed[0], parsed[1], paths[0], paths[1])
+    test = _checked(data_set, parsed[2], parsed[3], paths[2], paths[3])
+    return *train, *test
+
+
+def read_verified(path: Path, sha256: str) -> bytes:
+    """The content of ``path``, decompressed if its name ends in ``.gz``, once its SHA-256 is found to be ``sha256``.
+
+    Raises DataError if it cannot be read or decompressed, or has another sum.
+    """
+    mend = "replace it by the right file, or delete it to have it found elsewhere or downloaded"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; mend that, or name another data directory with --data DIR") from error
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(
+                f"{path} cannot be decompressed ({error}), so it is truncated or damaged; expected a gzip file whose decompressed "
+                f"content has the SHA-256 {sha256}; {mend}"
+            ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise DataError(f"{path} has the wrong content: its SHA-256, decompressed, is {found}; expected {sha256}; {mend}")
+    return content
+
+
+def _checked(data_set: DataSet, images: Array, labels: Array, images_path: Path, labels_path: Path) -> tuple[Array, Array]:
+    """Images as (N, C, H, W) and labels, once they agree with the specification and with each other."""
+    channels, height, width = data_set.image_shape
+    one = (height, width) if channels == 1 else (channels, height, width)  # grey images have no channel dimension in IDX
+    if images.shape[1:] != one or len(images) == 0:
+        raise DataError(f"{images_path} holds an array of shape {images.shape}; expected (number of images, {', '.join(map(str, one))})")
+    if labels.shape != images.shape[:1]:
+        raise DataError(f"{labels_path} holds an array of shape {labels.shape}; expected one label for each of {len(images)} images")
+    if labels.max() >= data_set.classes:
+        raise DataError(f"{labels_path} holds the label {labels.max()}; {data_set.name} has the classes 0 to {data_set.classes - 1}")
+    return images.reshape(-1, channels, height, width), labels
