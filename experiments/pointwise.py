@@ -1,0 +1,42 @@
+"""The pointwise twins: each step's recipe and budget, spent on the network that the write-up describes in words.
+
+The write-up lists 1×1 convolutions that consolidate channels before each pooling, yet its counts are those of six 3×3
+convolutions without any. A twin has them: 3×3, 3×3, 1×1, pool, twice, then 3×3, 3×3, global average pooling and a 1×1
+classifier. (The classifier stands before the average in the module: both are linear, so the order changes nothing.)
+A twin has at most its step's parameters and at least nine tenths of them.
+"""
+
+from dataclasses import replace
+
+from budgetnet.definition import Budget, Experiment, Mark, derive
+
+from .progression import STEPS
+
+WHY = "the write-up gives no widths for its 1×1 structure; the consolidation keeps about 0.7 of the channels, the rest uses up the step's own budget"
+
+# step -> (channels of the 3×3 convolutions, channels of the two consolidations)
+WIDTHS: dict[str, tuple[tuple[int, ...], tuple[int, int]]] = {
+    "step-01": ((30, 30, 31, 31, 31, 31), (22, 22)),
+    **{f"step-{number:02d}": ((14, 14, 14, 14, 14, 14), (10, 10)) for number in range(2, 9)},
+    "step-09": ((12, 12, 13, 13, 15, 15), (9, 9)),
+    "step-10": ((10, 10, 12, 12, 12, 12), (8, 8)),
+    "step-11": ((10, 10, 12, 12, 13, 13), (8, 8)),
+    "step-12": ((11, 11, 12, 12, 12, 12), (8, 8)),
+    "step-13": ((10, 10, 11, 11, 13, 13), (8, 8)),
+}
+
+
+def twin(step: Experiment) -> Experiment:
+    """The pointwise twin of a step: same data, recipe and aim, another network within the step's exact count."""
+    widths, consolidate = WIDTHS[step.name]
+    return derive(
+        step, f"{step.name}-pointwise",
+        model=replace(step.model, widths=widths, consolidate=consolidate, classifier_kernel=1),
+        budget=Budget(bound=step.budget.exact),
+        twin_of=step.name,
+        marks=(Mark("model.widths", "chosen", WHY), Mark("model.consolidate", "chosen", WHY)),
+        notes=f"The same budget as {step.name}, spent with 1×1 convolutions.",
+    )  # fmt: skip
+
+
+TWINS = tuple(twin(step) for step in STEPS)
