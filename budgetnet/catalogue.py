@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from budgetnet.definition import DefinitionError, Experiment
@@ -19,10 +19,10 @@ class Catalogue:
     """The ordered, explicit list of experiments.
 
     Raises DefinitionError for a duplicate name, an entry that is no experiment, or a parent or twin that does not
-    stand before its child.
+    stand before its child. ``groups`` gives several experiments one name, such as a document's.
     """
 
-    def __init__(self, experiments: Iterable[Experiment]) -> None:
+    def __init__(self, experiments: Iterable[Experiment], groups: Mapping[str, Iterable[Experiment]] | None = None) -> None:
         self._by_name: dict[str, Experiment] = {}
         for experiment in experiments:
             if not isinstance(experiment, Experiment):
@@ -33,6 +33,10 @@ class Catalogue:
                 if name is not None and name not in self._by_name:
                     raise DefinitionError(f"{experiment.name}.{role} is {name!r}, which does not stand before it in the catalogue")
             self._by_name[experiment.name] = experiment
+        self._groups = {name: tuple(member.name for member in members) for name, members in (groups or {}).items()}
+        for name, members in self._groups.items():
+            if name in self._by_name or name == "all" or not set(members) <= set(self._by_name):
+                raise DefinitionError(f"the catalogue's group {name!r} has an experiment's name, or holds what is not in the catalogue")
 
     def __iter__(self) -> Iterator[Experiment]:
         return iter(self._by_name.values())
@@ -46,9 +50,17 @@ class Catalogue:
     def __getitem__(self, name: str) -> Experiment:
         if name in self._by_name:
             return self._by_name[name]
-        near = difflib.get_close_matches(name, self._by_name, n=4, cutoff=0.5)
+        near = difflib.get_close_matches(name, [*self._by_name, *self._groups], n=4, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`budgetnet list` shows what there is."
         raise UnknownExperiment(f"there is no experiment {name!r} in the catalogue; {hint}")
+
+    def select(self, names: Iterable[str]) -> list[Experiment]:
+        """Experiments by name, by group, or 'all'; each once, in the order asked for. Raises UnknownExperiment."""
+        chosen: dict[str, Experiment] = {}
+        for name in names:
+            members = self.names if name == "all" else self._groups.get(name, (name,))
+            chosen |= {member: self[member] for member in members}
+        return [*chosen.values()]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,7 +89,7 @@ def load(source: str) -> Catalogue:
     entries = getattr(module, "CATALOGUE", None)
     if entries is None:
         raise DefinitionError(f"{source!r} defines no CATALOGUE; expected CATALOGUE = (experiment, …)")
-    return Catalogue(entries)
+    return Catalogue(entries, getattr(module, "GROUPS", None))
 
 
 def load_default() -> Catalogue:

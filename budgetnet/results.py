@@ -14,25 +14,16 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from budgetnet.metrics import EpochRecord
+
+__all__ = ["FINISHED", "FORMAT", "PARTIAL", "EpochRecord", "Result", "ResultError", "find_results", "read_result"]
+
 FORMAT = 1
 FINISHED, PARTIAL = "result.json", "partial.json"
 
 
 class ResultError(Exception):
     """A record that cannot be read; the message names the file and what is wrong with it."""
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One epoch: training figures are running means over the augmented batches, validation is after the epoch."""
-
-    epoch: int
-    lr: float
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    seconds: float
 
 
 @dataclass(frozen=True)

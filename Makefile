@@ -1,0 +1,70 @@
+# The targets people type. `make` alone shows them. Every target that needs the environment makes it first.
+
+PYTHON ?= python3
+VENV   ?= .venv
+SEEDS  ?= 0-2
+DEVICE ?= auto
+EPOCHS ?=
+
+BUDGETNET := $(VENV)/bin/python -m budgetnet
+READY     := $(VENV)/.ready
+RUN       := $(BUDGETNET) run --seeds $(SEEDS) --device $(DEVICE) $(if $(EPOCHS),--epochs $(EPOCHS))
+STEPS     := $(foreach n,01 02 03 04 05 06 07 08 09 10 11 12 13,step-$(n))
+TWINS     := $(addsuffix -pointwise,$(STEPS))
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart check $(STEPS) $(TWINS) progression pointwise choices report test bench lint clean
+
+help: ## show this table
+	@awk 'BEGIN {FS = ":.*## "} /^[^\t#].*:.*## / {n = $$1; gsub(/\$$\(STEPS\)/, "step-01 … step-13", n); \
+		gsub(/\$$\(TWINS\)/, "step-01-pointwise … step-13-pointwise", n); printf "  %-38s %s\n", n, $$2}' $(MAKEFILE_LIST)
+	@printf '\n  %s\n' 'SEEDS=0-4 (now $(SEEDS)), DEVICE=auto|cuda|cpu (now $(DEVICE)) and EPOCHS=2 (stop early) pass through.'
+
+$(READY): setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(VENV)/bin/pip install --disable-pip-version-check --progress-bar off --quiet --editable '.[dev]'
+	touch $@
+
+install: $(READY) ## make the environment in .venv
+
+quickstart: $(READY) ## check every budget, train step-13 in full, show verdicts and the report
+	$(BUDGETNET) check
+	$(RUN) step-13 --digits-fallback
+	$(BUDGETNET) report
+
+check: $(READY) ## hold every budget of the catalogue against the exact count
+	$(BUDGETNET) check
+
+$(STEPS): $(READY) ## train one step and judge it
+	$(RUN) $@
+
+$(TWINS): $(READY) ## train one step's pointwise twin and judge it
+	$(RUN) $@
+
+progression: $(READY) ## train all thirteen steps
+	$(RUN) progression
+
+pointwise: $(READY) ## train all thirteen twins
+	$(RUN) pointwise
+
+choices: $(READY) ## repeat the comparison that chose what the write-up leaves open
+	$(BUDGETNET) run all --catalogue experiments.choices --runs runs/choices --seeds $(SEEDS) --device $(DEVICE)
+	$(BUDGETNET) report --catalogue experiments.choices --results runs/choices --out report/choices
+
+report: $(READY) ## turn the results there are into report/index.html
+	$(BUDGETNET) report
+
+test: $(READY) ## run the tests
+	$(VENV)/bin/python -m pytest -n auto
+
+bench: $(READY) ## measure training speed against a notebook's loop
+	$(VENV)/bin/python -m benchmarks.training_speed
+
+lint: $(READY) ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+clean: ## remove the environment, caches and the report; runs and data stay
+	rm -rf $(VENV) report build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

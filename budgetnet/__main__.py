@@ -1,0 +1,8 @@
+"""``python -m budgetnet``."""
+
+import sys
+
+from budgetnet.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

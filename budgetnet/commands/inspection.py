@@ -1,0 +1,117 @@
+"""``list``, ``show``, ``diff`` and ``check``: everything that looks at definitions and trains nothing."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from typing import Any
+
+from budgetnet.catalogue import Catalogue
+from budgetnet.definition import Experiment, difference, flatten, plain
+
+
+def aligned(rows: list[tuple[Any, ...]], right: set[int]) -> str:
+    """Rows as text columns; the first row is the header, columns in ``right`` are right-aligned."""
+    cells = [[f"{cell:,}" if isinstance(cell, int) else "–" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in cells]
+    return "\n".join([lines[0], "  ".join("─" * w for w in widths), *lines[1:]])
+
+
+def list(arguments: Namespace, catalogue: Catalogue) -> int:  # noqa: A001 (named after the command)
+    """Names, bounds, aims and reported accuracies; imports no torch, so it answers at once."""
+    if arguments.json:
+        print(json.dumps([_summary(experiment) for experiment in catalogue], indent=1))
+        return 0
+    rows: Any = [("experiment", "data", "parameters", "bound", "aim", "reported", "notes")]
+    for e in catalogue:
+        aim = None if e.aim is None else f"{e.aim.accuracy:g} %"
+        reported = None if e.reported is None else f"{e.reported.validation_accuracy:.2f} %"
+        rows.append((e.name, e.data_set.name, e.budget.exact, e.budget.bound, aim, reported, e.notes))
+    print(aligned(rows, right={2, 3, 4, 5}))
+    return 0
+
+
+def _summary(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "name": experiment.name, "parent": experiment.parent, "twin_of": experiment.twin_of, "data_set": experiment.data_set.name,
+        "exact": experiment.budget.exact, "bound": experiment.budget.bound,
+        "aim": None if experiment.aim is None else experiment.aim.accuracy,
+        "reported": None if experiment.reported is None else experiment.reported.validation_accuracy,
+        "notes": experiment.notes,
+    }  # fmt: skip
+
+
+def show(arguments: Namespace, catalogue: Catalogue) -> int:
+    """The resolved definition with its marks, the counts and the layer table."""
+    from budgetnet import params
+    from budgetnet.definition import definition_hash
+    from budgetnet.run import build_model
+
+    experiment = catalogue[arguments.name]
+    model = build_model(experiment)
+    counts = params.count(model)
+    if arguments.json:
+        rows = params.layer_table(model, experiment.data_set.image_shape).rows
+        content = plain(experiment) | {"definition_hash": definition_hash(experiment), "parameters": vars(counts), "layers": [vars(row) for row in rows]}
+        print(json.dumps(content, indent=1))
+        return 0
+    print(f"{experiment.name}  (definition {definition_hash(experiment)})")
+    _show_prose(experiment, catalogue)
+    marks = {mark.field: mark for mark in experiment.marks}
+    for name, value in flatten(experiment).items():
+        mark = marks.get(name)
+        print(f"  {name:<36}{value!r:<28}{f'  {mark.kind}: {mark.why}' if mark else ''}".rstrip())
+    print(f"\n{counts.trainable:,} trainable, {counts.non_trainable:,} non-trainable parameters; as Keras counts: {counts.keras_total:,}\n")
+    try:
+        print(params.layer_table(model, experiment.data_set.image_shape).text())
+    except params.LayerTableUnavailable as error:
+        print(error)
+    return 0
+
+
+def _show_prose(experiment: Experiment, catalogue: Catalogue) -> None:
+    if experiment.notes:
+        print(experiment.notes)
+    if experiment.source:
+        print(f"source: {experiment.source}")
+    if experiment.aim is not None:
+        print(f"aim: {experiment.aim.accuracy:g} % ({experiment.aim.text})")
+    if experiment.reported is not None:
+        print(f"reported: {experiment.reported.validation_accuracy:.2f} % validation")
+    if experiment.parent is not None:
+        print(f"differs from {experiment.parent} in: {', '.join(difference(catalogue[experiment.parent], experiment)) or 'nothing'}")
+    print()
+
+
+def diff(arguments: Namespace, catalogue: Catalogue) -> int:
+    """What differs, by dotted name; two equal definitions print so and are no error."""
+    found = difference(catalogue[arguments.before], catalogue[arguments.after])
+    if arguments.json:
+        print(json.dumps({name: [plain(before), plain(after)] for name, (before, after) in found.items()}, indent=1))
+        return 0
+    if not found:
+        print(f"{arguments.before} and {arguments.after} train the same network in the same way")
+        return 0
+    print(aligned([("field", arguments.before, arguments.after), *((name, repr(a), repr(b)) for name, (a, b) in found.items())], right=set()))
+    return 0
+
+
+def check(arguments: Namespace, catalogue: Catalogue) -> int:
+    """Every budget against the exact count of the built network; exit status 3 when one does not hold."""
+    from budgetnet.run import gate
+
+    chosen = catalogue.select(arguments.names or ["all"])
+    verdicts = {experiment.name: gate(experiment) for experiment in chosen}
+    if arguments.json:
+        print(json.dumps([
+            {"name": name, **vars(v.counts), "exact": v.exact, "bound": v.bound, "verdict": v.verdict} for name, v in verdicts.items()
+        ], indent=1))  # fmt: skip
+    else:
+        rows: Any = [("experiment", "exact", "counted", "bound", "head-room", "verdict")]
+        rows += [(name, v.exact, v.counts.trainable, v.bound, v.headroom, v.verdict) for name, v in verdicts.items()]
+        print(aligned(rows, right={1, 2, 3, 4}))
+    broken = [name for name, v in verdicts.items() if not v.passed]
+    if not arguments.json:
+        print(f"\n{len(verdicts)} experiments, {len(verdicts) - len(broken)} within their budgets" + (f"; broken: {', '.join(broken)}" if broken else ""))
+    return 3 if broken else 0

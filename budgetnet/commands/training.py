@@ -1,0 +1,103 @@
+"""``run``: every budget first, then every run, then the verdicts."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from budgetnet.catalogue import Catalogue
+from budgetnet.cli import ACCURACY, BUDGET, DATA, OK, OTHER, USAGE, complain
+from budgetnet.data import arrays
+from budgetnet.data.files import DataError
+from budgetnet.data.specs import DIGITS
+from budgetnet.definition import DefinitionError, Experiment
+from budgetnet.engine.loop import Diverged
+from budgetnet.engine.paths import EngineError, Settings
+from budgetnet.environment import usable_cores
+from budgetnet.jobs import Failure, Job, Outcome, WorkerDied, run_all, workers_for
+from budgetnet.progress import ConsoleProgress
+from budgetnet.report.tables import verdict_lines
+from budgetnet.results import Result, ResultError
+from budgetnet.run import BudgetExceeded, Options, assert_budget, resolve_device, target_epochs
+from budgetnet.rundir import RunDirectoryError
+from budgetnet.verdict import aim_verdict
+
+STATUS: dict[type[BaseException], int] = {
+    BudgetExceeded: BUDGET, DataError: DATA, DefinitionError: USAGE, Diverged: OTHER, EngineError: OTHER, OSError: OTHER,
+    ResultError: OTHER, RunDirectoryError: OTHER, WorkerDied: OTHER,
+}  # fmt: skip
+
+
+def run(arguments: Namespace, catalogue: Catalogue) -> int:
+    """Train what is not finished, then print what the results say."""
+    experiments = catalogue.select(arguments.names)
+    try:
+        options = _options(arguments)
+        for experiment in experiments:
+            target_epochs(experiment, options)
+            assert_budget(experiment)
+        experiments = _with_data(experiments, arguments, options)
+    except tuple(STATUS) as error:
+        return complain(error, _status(error))
+    jobs = [Job(experiment, seed) for experiment in experiments for seed in arguments.seeds]
+    workers = workers_for(len(jobs), options.settings.device, arguments.workers)
+    if workers == 1 and options.settings.device == "cpu":
+        torch.set_num_threads(options.settings.threads)
+    outcomes = run_all(jobs, options, workers, ConsoleProgress())
+    return max(_report_failures(outcomes), _report_verdicts(experiments, outcomes, arguments.assert_aim))
+
+
+def _options(arguments: Namespace) -> Options:
+    settings = Settings(device=resolve_device(arguments.device), engine=arguments.engine, threads=arguments.threads or usable_cores())
+    return Options(runs=arguments.runs, settings=settings, data_dir=arguments.data, epochs=arguments.epochs)
+
+
+def _with_data(experiments: Sequence[Experiment], arguments: Namespace, options: Options) -> list[Experiment]:
+    """See that every data set is there before any run starts; fall back to the small digits only where that was asked for."""
+    ready = []
+    for experiment in experiments:
+        try:
+            arrays.load(experiment.data_set, options.data_dir, options.download)
+        except DataError as error:
+            if not arguments.digits_fallback:
+                raise
+            print(f"\n*** {error}\n*** Falling back to scikit-learn's 8×8 digits scaled up: this is NOT MNIST, and nothing is judged.\n", file=sys.stderr)
+            experiment = replace(experiment, name=f"{experiment.name}-digits", data_set=DIGITS, aim=None, reported=None, notes="Trained on small digits, not MNIST.")
+        ready.append(experiment)
+    return ready
+
+
+def _status(error: BaseException) -> int:
+    return next((status for kind, status in STATUS.items() if isinstance(error, kind)), OTHER)
+
+
+def _report_failures(outcomes: Sequence[Outcome]) -> int:
+    """A sentence per failed run; the exit status of the first. An error that no user can cause keeps its traceback."""
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    for failure in failures:
+        if isinstance(failure.error, OSError):
+            complain(f"{failure.job.name}: {failure.error.strerror or failure.error}; what was finished before is kept", OTHER)
+        elif isinstance(failure.error, tuple(STATUS)):
+            complain(f"{failure.job.name}: {failure.error}", OTHER)
+        else:
+            raise failure.error
+    return _status(failures[0].error) if failures else OK
+
+
+def _report_verdicts(experiments: Sequence[Experiment], outcomes: Sequence[Outcome], assert_aim: bool) -> int:
+    status = OK
+    for experiment in experiments:
+        results = [outcome for outcome in outcomes if isinstance(outcome, Result) and outcome.experiment == experiment.name]
+        if not results:
+            continue
+        print()
+        print("\n".join(verdict_lines(experiment, results)))
+        finished = [result.last.validation_accuracy for result in results if result.finished]
+        aim = None if experiment.aim is None else experiment.aim.accuracy
+        if assert_aim and aim_verdict(finished, aim).word == "missed":
+            status = ACCURACY
+    return status

@@ -1,0 +1,46 @@
+"""The stamp of where a result was made."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from budgetnet import __version__
+
+PACKAGES = ("torch", "torchvision", "numpy", "scipy")
+
+
+def version_of(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """The cores that this process may use, which a container or ``taskset`` can make fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def stamp(device: str) -> dict[str, Any]:
+    """Versions and hardware, JSON-ready; ``device`` is 'cpu' or 'cuda'."""
+    found: dict[str, Any] = {"budgetnet": __version__, "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    found |= {package: version_of(package) for package in PACKAGES}
+    found |= {"cpu": cpu_name(), "cores": usable_cores()}
+    if device == "cuda":
+        import torch
+
+        found |= {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
+    return found

@@ -1,0 +1,121 @@
+"""Counting parameters exactly, and the budget gate that stands before training."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import re
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from budgetnet.definition import Budget
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Exact integers; shared parameters count once.
+
+    ``keras_total`` is what Keras prints as "Total params": trainable and non-trainable parameters plus the moving mean
+    and variance of batch normalization, which torch keeps as buffers.
+    """
+
+    trainable: int
+    non_trainable: int
+    keras_total: int
+
+
+def count(model: nn.Module) -> Counts:
+    """The three counts of a module. A lazy parameter, which has no size yet, raises ValueError."""
+    trainable = non_trainable = 0
+    for parameter in model.parameters():  # yields a shared parameter once
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise ValueError("the model has a parameter without a shape yet; run one batch through it before counting")
+        if parameter.requires_grad:
+            trainable += parameter.numel()
+        else:
+            non_trainable += parameter.numel()
+    moving = {id(buffer): buffer.numel() for name, buffer in model.named_buffers() if name.rpartition(".")[2] in ("running_mean", "running_var")}
+    return Counts(trainable, non_trainable, trainable + non_trainable + sum(moving.values()))
+
+
+@dataclass(frozen=True)
+class GateVerdict:
+    """``verdict`` is 'ok', 'over the bound' or 'not the exact count'; the budget binds the trainable parameters."""
+
+    counts: Counts
+    exact: int | None
+    bound: int | None
+    verdict: str
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict == "ok"
+
+    @property
+    def headroom(self) -> int | None:
+        return None if self.bound is None else self.bound - self.counts.trainable
+
+
+def check_budget(counts: Counts, budget: Budget) -> GateVerdict:
+    """Hold an exact count against a budget; nothing is rounded."""
+    if budget.bound is not None and counts.trainable > budget.bound:
+        verdict = "over the bound"
+    elif budget.exact is not None and counts.trainable != budget.exact:
+        verdict = "not the exact count"
+    else:
+        verdict = "ok"
+    return GateVerdict(counts, budget.exact, budget.bound, verdict)
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One line of the layer table: ``output_shape`` without the batch dimension."""
+
+    layer: str
+    output_shape: tuple[int, ...]
+    parameters: int
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    rows: tuple[LayerRow, ...]
+    total: int
+
+    def text(self, largest_first: bool = False) -> str:
+        """The table, aligned; the total is torchsummary's own."""
+        rows = sorted(self.rows, key=lambda row: -row.parameters) if largest_first else self.rows
+        lines = [f"{'layer':<22}{'output shape':<20}{'parameters':>12}"]
+        lines += [f"{row.layer:<22}{str(row.output_shape):<20}{row.parameters:>12,}" for row in rows]
+        return "\n".join([*lines, f"{'total':<22}{'':<20}{self.total:>12,}"])
+
+
+class LayerTableUnavailable(Exception):
+    """torchsummary is not installed; the message says how to mend that."""
+
+
+def layer_table(model: nn.Module, image_shape: tuple[int, int, int]) -> LayerTable:
+    """The layers as torchsummary sees them, for one image of ``image_shape``.
+
+    Runs on a copy, in evaluation mode, so that neither moving statistics nor the random state change.
+    """
+    try:
+        from torchsummary import summary
+    except ImportError as error:
+        raise LayerTableUnavailable("the layer table needs torchsummary: pip install torchsummary") from error
+    text = io.StringIO()
+    probe = copy.deepcopy(model).cpu().eval()
+    with contextlib.redirect_stdout(text), torch.random.fork_rng(devices=[]), torch.no_grad():
+        summary(probe, tuple(image_shape), device="cpu")
+    rows = []
+    for line in text.getvalue().splitlines():
+        match = re.match(r"\s*(\S+)-(\d+)\s+\[(-?\d+(?:, \d+)*)\]\s+([\d,]+)\s*$", line)
+        if match:
+            kind, number, shape, parameters = match.groups()
+            rows.append(LayerRow(f"{kind}-{number}", tuple(int(n) for n in shape.split(", ")[1:]), int(parameters.replace(",", ""))))
+    total = re.search(r"Total params: ([\d,]+)", text.getvalue())
+    if total is None or not rows:
+        raise LayerTableUnavailable("torchsummary printed no table that can be read; version 1.5.1 is known to work")
+    return LayerTable(tuple(rows), int(total.group(1).replace(",", "")))

@@ -1,0 +1,147 @@
+"""Definitions: frozen, checked, derived, compared, hashed."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from budgetnet.definition import (
+    SGD, Aim, Augmentation, Budget, DataFile, DataSet, DefinitionError, Experiment, Mark, Protocol, Recipe, Reported, StepLR, change,
+    definition_hash, derive, difference, flatten, plain,
+)  # fmt: skip
+from budgetnet.models import PlainCNN
+
+FILES = tuple(DataFile(f"file-{n}", f"{n:064x}") for n in range(4))
+DATA = DataSet("some-digits", (1, 28, 28), 10, mean=0.1, std=0.3, files=FILES)
+
+
+def experiment(**fields):
+    values = {
+        "name": "base", "data_set": DATA, "model": PlainCNN(widths=(4, 4, 4, 4, 4)),
+        "recipe": Recipe(optimizer=SGD(lr=0.1), batch_size=64, epochs=3),
+    }  # fmt: skip
+    return Experiment(**{**values, **fields})
+
+
+@pytest.mark.parametrize(
+    ("build", "field", "value"),
+    [
+        (lambda: Recipe(optimizer=SGD(lr=0.1), batch_size=0, epochs=1), "Recipe.batch_size", "0"),
+        (lambda: Recipe(optimizer=SGD(lr=0.1), batch_size=True, epochs=1), "Recipe.batch_size", "True"),
+        (lambda: Recipe(optimizer=SGD(lr=0.1), batch_size=64, epochs=1.5), "Recipe.epochs", "1.5"),
+        (lambda: Recipe(optimizer="sgdd", batch_size=64, epochs=1), "Recipe.optimizer", "'sgdd'"),
+        (lambda: Recipe(optimizer=SGD(lr=0.1), batch_size=64, epochs=1, schedule="cosine"), "Recipe.schedule", "'cosine'"),
+        (lambda: Recipe(optimizer=SGD(lr=0.1), batch_size=64, epochs=1, precision="fp8"), "Recipe.precision", "'fp8'"),
+        (lambda: Recipe(optimizer=SGD(lr=0.1), batch_size=64, epochs=1, loss="hinge"), "Recipe.loss", "'hinge'"),
+        (lambda: SGD(lr=float("nan")), "SGD.lr", "nan"),
+        (lambda: SGD(lr=-1), "SGD.lr", "-1"),
+        (lambda: SGD(lr=0.1, momentum=1.0), "SGD.momentum", "1.0"),
+        (lambda: StepLR(0), "StepLR.step_size", "0"),
+        (lambda: PlainCNN(widths=(4, 4), dropout=1.5, pool_after=()), "PlainCNN.dropout", "1.5"),
+        (lambda: PlainCNN(widths=[4, 4]), "PlainCNN.widths", "[4, 4]"),
+        (lambda: PlainCNN(widths=(4, 4, 4, 4, 4), consolidate=(3,)), "PlainCNN.consolidate", "(3,)"),
+        (lambda: PlainCNN(widths=(4, 4), pool_after=(3,)), "PlainCNN.pool_after", "(3,)"),
+        (lambda: Augmentation(rotation=200), "Augmentation.rotation", "200"),
+        (lambda: Augmentation(interpolation="cubic"), "Augmentation.interpolation", "'cubic'"),
+        (lambda: Protocol("holdout"), "Protocol.holdout", "0"),
+        (lambda: Protocol("test", 100), "Protocol.holdout", "100"),
+        (lambda: Budget(bound=10, exact=11), "Budget.exact", "11"),
+        (lambda: Budget(bound=1.5), "Budget.bound", "1.5"),
+        (lambda: Aim(994), "Aim.accuracy", "994"),
+        (lambda: Reported(0), "Reported.validation_accuracy", "0"),
+        (lambda: Mark("model", "guessed", ""), "Mark.kind", "'guessed'"),
+        (lambda: DataFile("x", "abc"), "DataFile.sha256", "'abc'"),
+        (lambda: DataSet("x", (28, 28), 10, 0, 1, files=FILES), "DataSet.image_shape", "(28, 28)"),
+        (lambda: DataSet("x", (1, 28, 28), 10, 0, 0, files=FILES), "DataSet.std", "0"),
+        (lambda: experiment(name="Base"), "Experiment.name", "'Base'"),
+        (lambda: experiment(model="resnet"), "Experiment.model", "'resnet'"),
+    ],
+)  # fmt: skip
+def test_impossible_value_names_its_field(build, field, value):
+    with pytest.raises(DefinitionError) as error:
+        build()
+    assert str(error.value).startswith(f"{field} is {value}; expected ")
+
+
+def test_mistyped_field_of_a_change_is_named_with_the_known_ones():
+    with pytest.raises(DefinitionError, match=r"recipe\.batchsize is not a field of Recipe; expected one of optimizer, batch_size"):
+        derive(experiment(), "child", recipe=change(batchsize=3))
+
+
+def test_change_of_nothing_is_refused():
+    with pytest.raises(DefinitionError, match=r"recipe\.schedule is None in the parent; give the whole value"):
+        derive(experiment(), "child", recipe=change(schedule=change(gamma=0.5)))
+
+
+def test_mark_of_an_unknown_field_is_refused():
+    with pytest.raises(DefinitionError, match=r"names 'model\.width'"):
+        experiment(marks=(Mark("model.width", "chosen", "why"),))
+
+
+def test_derive_changes_only_what_is_named():
+    parent = experiment(aim=Aim(99.0), reported=Reported(98.0), notes="parent's", source="paper")
+    child = derive(parent, "child", recipe=change(batch_size=32, optimizer=change(momentum=0.9)))
+    assert difference(parent, child) == {"recipe.optimizer.momentum": (0.0, 0.9), "recipe.batch_size": (64, 32)}
+    assert (child.parent, child.aim, child.source) == ("base", parent.aim, "paper")
+    assert child.reported is None, "a reported figure belongs to the parent's own run"
+    assert child.notes == ""
+
+
+def test_marks_are_inherited_until_their_field_changes():
+    parent = experiment(marks=(Mark("recipe.optimizer.lr", "chosen", "a"), Mark("model.widths", "inferred", "b")))
+    same = derive(parent, "same", recipe=change(epochs=4))
+    assert same.marks == parent.marks
+    changed = derive(parent, "changed", recipe=change(optimizer=change(lr=0.2)))
+    assert changed.marks == (parent.marks[1],)
+    marked = derive(parent, "marked", marks=(Mark("model.widths", "chosen", "c"),))
+    assert [mark.why for mark in marked.marks] == ["a", "c"]
+
+
+def test_definitions_are_frozen_all_the_way_down():
+    def visit(value):
+        if dataclasses.is_dataclass(value):
+            assert type(value).__dataclass_params__.frozen
+            for field in dataclasses.fields(value):
+                visit(getattr(value, field.name))
+        else:
+            hash(value)  # a list or dict inside would raise
+
+    visit(experiment(marks=(Mark("model", "chosen", ""),)))
+
+
+def test_difference_names_a_whole_record_against_none():
+    parent = experiment()
+    child = derive(parent, "child", recipe=change(schedule=StepLR(6)))
+    assert difference(parent, child) == {"recipe.schedule": (None, StepLR(6))}
+
+
+def test_hash_follows_training_and_nothing_else():
+    base = experiment()
+    for prose in ({"notes": "x"}, {"aim": Aim(99)}, {"budget": Budget(bound=99_999)}, {"reported": Reported(99)}, {"source": "y"}):
+        assert definition_hash(derive(base, "other", **prose)) == definition_hash(base)
+    assert definition_hash(dataclasses.replace(base, data_set=dataclasses.replace(DATA, mirrors=("https://example.org/",)))) == definition_hash(base)
+    for shaping in ({"recipe": change(batch_size=65)}, {"recipe": change(schedule=StepLR(6))}, {"model": PlainCNN(widths=(4, 4, 4, 4, 5))}):
+        assert definition_hash(derive(base, "other", **shaping)) != definition_hash(base)
+    assert definition_hash(dataclasses.replace(base, data_set=dataclasses.replace(DATA, mean=0.2))) != definition_hash(base)
+
+
+@given(st.integers(1, 512), st.floats(1e-4, 1), st.tuples(*[st.integers(1, 64)] * 5))
+def test_difference_is_empty_exactly_for_equal_definitions(batch_size, lr, widths):
+    a = experiment()
+    b = experiment(model=PlainCNN(widths=widths), recipe=Recipe(optimizer=SGD(lr=lr), batch_size=batch_size, epochs=3))
+    assert (difference(a, b) == {}) == (flatten(a) == flatten(b)) == (definition_hash(a) == definition_hash(b))
+    assert {name: (y, x) for name, (x, y) in difference(a, b).items()} == difference(b, a)
+
+
+def test_plain_is_json_and_tells_kinds_apart():
+    content = plain(experiment(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=1, epochs=1, schedule=StepLR(2))))
+    assert content["recipe"]["schedule"] == {"kind": "StepLR", "step_size": 2, "gamma": 0.1}
+    assert content["model"]["widths"] == [4, 4, 4, 4, 4]
+
+
+def test_definition_imports_no_torch():
+    code = "import budgetnet.definition, budgetnet.models, budgetnet.catalogue, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
