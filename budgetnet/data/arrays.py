@@ -69,8 +69,8 @@ def _pictures(data_set: DataSet, folder: Path) -> tuple[Tensor, Tensor, list[str
 
     def read(path: str) -> Image.Image:
         try:
-            with Image.open(path) as picture:
-                picture = picture.convert("L" if channels == 1 else "RGB")
+            with Image.open(path) as opened:
+                picture = opened.convert("L" if channels == 1 else "RGB")
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises for a damaged file
             raise DataError(f"{path} cannot be read as a picture ({error}); replace or remove it") from error
         return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.BILINEAR)
@@ -96,9 +96,9 @@ def _pictures(data_set: DataSet, folder: Path) -> tuple[Tensor, Tensor, list[str
 def _digits(data_set: DataSet) -> Arrays:
     """The 1,797 digits that come with scikit-learn, scaled bilinearly; every fifth of each class is a test image."""
     try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits
     except ImportError as error:
-        raise DataError(f"the data set {data_set.name} comes with scikit-learn, which is not installed: pip install scikit-learn") from error
+        raise DataError(f"the data set {data_set.name} comes with scikit-learn, which is missing: pip install scikit-learn") from error
     pixels, targets = load_digits(return_X_y=True)
     channels, height, width = data_set.image_shape
     if channels != 1 or data_set.classes != 10:

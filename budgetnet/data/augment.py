@@ -102,7 +102,11 @@ def apply(images: Tensor, parameters: Tensor, interpolation: str, fill: float) -
 
 
 def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """``images`` (N, C, H, W) with random parameters from ``generator``; the same tensor if there is nothing to do."""
+    """``images`` (N, C, H, W) with random parameters from ``generator``; the same tensor if there is nothing to do.
+
+    The generator may be one of the CPU, which gives the same parameters on every device; to capture this in a graph it
+    must be one of the images' own device.
+    """
     if is_identity(augmentation):
         return images
     parameters = draw(augmentation, len(images), generator).to(images.device, non_blocking=True)

@@ -11,19 +11,19 @@ from pathlib import Path
 
 from budgetnet.definition import DataFile, DataSet
 
-__all__ = ["DownloadFailed", "fetch"]
+__all__ = ["DownloadError", "fetch"]
 
 TIMEOUT = 30.0  # seconds without an answer; torchvision sets none, and a network that drops packets would hang for minutes
 
 
-class DownloadFailed(Exception):
+class DownloadError(Exception):
     """No mirror gave a file; the message names each address and its reason."""
 
 
 def fetch(data_set: DataSet, files: Sequence[DataFile], root: Path) -> None:
     """Download ``files`` as ``<root>/<folder>/<name>.gz``, each verified before it takes its place.
 
-    Nothing that exists is replaced. Raises DownloadFailed, leaving no part of a file behind.
+    Nothing that exists is replaced. Raises DownloadError, leaving no part of a file behind.
     """
     folder = root / data_set.folder
     for file in files:
@@ -38,7 +38,7 @@ def fetch(data_set: DataSet, files: Sequence[DataFile], root: Path) -> None:
             partial.replace(target)  # atomic: an interrupted download never looks like a file
         except OSError as error:
             partial.unlink(missing_ok=True)
-            raise DownloadFailed(f"{target} cannot be written ({error.strerror})") from error
+            raise DownloadError(f"{target} cannot be written ({error.strerror})") from error
 
 
 def _download(data_set: DataSet, file: DataFile) -> bytes:
@@ -60,7 +60,7 @@ def _download(data_set: DataSet, file: DataFile) -> bytes:
                 reasons.append(f"{url} gave a wrong file ({str(error).split('; ')[0]})")
             except (OSError, RuntimeError) as error:  # URLError is an OSError
                 reasons.append(f"{url}: {getattr(error, 'reason', None) or error}")
-    raise DownloadFailed("; ".join(reasons))
+    raise DownloadError("; ".join(reasons))
 
 
 @contextmanager

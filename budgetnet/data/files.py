@@ -55,16 +55,16 @@ def find_data(data_set: DataSet, data_dir: Path | None = None, download: bool = 
     for directory in SEARCHED:
         if not _lacking(data_set, directory):
             return directory
-    looked = " and ".join(f"{d} ({d.resolve()})" for d in SEARCHED)
+    looked = " nor in ".join(f"{d} ({d.resolve()})" for d in SEARCHED)
     mend = f"put the files into {SEARCHED[0] / data_set.folder}{_either(data_set)}, or name their place with --data DIR or {ENVIRONMENT}"
     if not (download and data_set.mirrors and data_set.format == "idx"):
         why = "this data set cannot be downloaded" if download else "downloading is switched off"
         raise DataError(f"the data set {data_set.name} is neither in {looked}, and {why}; {mend}")
-    from budgetnet.data.download import DownloadFailed, fetch
+    from budgetnet.data.download import DownloadError, fetch
 
     try:
         fetch(data_set, [file for file in data_set.files if _place(file, SEARCHED[0] / data_set.folder) is None], SEARCHED[0])
-    except DownloadFailed as error:
+    except DownloadError as error:
         raise DataError(f"the data set {data_set.name} is neither in {looked}, and downloading it failed: {error}; {mend}") from error
     return SEARCHED[0]
 

@@ -18,9 +18,9 @@ from budgetnet.definition import Augmentation
 
 __all__ = ["Epoch", "Resident", "evaluation_batches", "to_input"]
 
-# Images worked on at once. On the CPU the intermediate arrays of so many stay in the cache (measured: twice as fast
-# as 1,024 at a time); on a GPU it is the number of launches that counts.
-PIECE = {"cpu": 128}
+# Images worked on at once. Small pieces pay for calls, large ones for memory traffic: on the CPU 256 to 512 images were
+# measured to be fastest (a seventh faster than 128, a third than 64); on a GPU only the number of launches counts.
+PIECE = {"cpu": 256}
 PIECE_ELSEWHERE = 8192
 
 
@@ -40,7 +40,8 @@ class Resident:
 
     def __init__(self, images: Tensor, labels: Tensor, mean: float, std: float, device: torch.device | str = "cpu") -> None:
         if images.dtype != torch.uint8 or images.dim() != 4 or labels.shape != images.shape[:1]:
-            raise ValueError(f"expected (N, C, H, W) uint8 images and N labels, got {images.dtype} {tuple(images.shape)}, {tuple(labels.shape)}")
+            got = f"{images.dtype} {tuple(images.shape)} and {tuple(labels.shape)}"
+            raise ValueError(f"expected (N, C, H, W) uint8 images and (N,) labels, got {got}")
         self.images = images.to(device).contiguous()
         self.labels = labels.to(device=device, dtype=torch.int64)
         self.mean, self.std = mean, std

@@ -1,0 +1,28 @@
+"""Fixtures that more than one test file uses."""
+
+from __future__ import annotations
+
+import pytest
+
+try:
+    from hypothesis import settings
+except ImportError:  # a bare checkout on a CUDA machine: the property tests are skipped there
+    pass
+else:
+    # Property tests are judged by what they find, not by how busy the machine is; the same examples run every time.
+    settings.register_profile("budgetnet", deadline=None, derandomize=True)
+    settings.load_profile("budgetnet")
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    """The MNIST arrays from wherever the ordinary search finds them; never downloaded, and not to be changed in place."""
+    from budgetnet.data.arrays import load
+    from budgetnet.data.files import DataError, find_data
+    from budgetnet.data.specs import MNIST
+
+    try:
+        find_data(MNIST, download=False)
+    except DataError as error:
+        pytest.skip(str(error))
+    return load(MNIST, download=False)  # files that are there and wrong are a failure, not a reason to skip

@@ -1,0 +1,64 @@
+"""Lookup: order, duplicates, unknown names, groups, loading."""
+
+import pytest
+
+from budgetnet.catalogue import Catalogue, UnknownExperiment, load, load_default
+from budgetnet.definition import DefinitionError, derive
+
+DEFAULT = load_default()
+STEP = DEFAULT["step-01"]
+
+
+def test_duplicate_names_are_refused():
+    with pytest.raises(DefinitionError, match="two experiments named 'step-01'"):
+        Catalogue([STEP, STEP])
+
+
+def test_a_parent_must_stand_before_its_child():
+    child = derive(STEP, "child")
+    with pytest.raises(DefinitionError, match=r"child\.parent is 'step-01', which does not stand before it"):
+        Catalogue([child, STEP])
+
+
+def test_what_is_no_experiment_is_refused():
+    with pytest.raises(DefinitionError, match="holds 'step-01'; expected an Experiment"):
+        Catalogue(["step-01"])
+
+
+@pytest.mark.parametrize(("name", "near"), [("step-7", "step-07"), ("step07", "step-07"), ("step-07-pontwise", "step-07-pointwise"), ("progresion", "progression")])
+def test_unknown_name_shows_near_ones(name, near):
+    with pytest.raises(UnknownExperiment, match=f"did you mean .*{near}"):
+        DEFAULT[name]
+
+
+def test_a_name_near_nothing_points_to_the_list():
+    with pytest.raises(UnknownExperiment, match="`budgetnet list` shows"):
+        DEFAULT["qqqq"]
+
+
+def test_select_by_name_group_and_all():
+    assert [e.name for e in DEFAULT.select(["step-02", "step-01", "step-02"])] == ["step-02", "step-01"]
+    assert len(DEFAULT.select(["progression"])) == len(DEFAULT.select(["pointwise"])) == 13
+    assert [e.name for e in DEFAULT.select(["step-13", "all"])][0] == "step-13"
+    assert len(DEFAULT.select(["all", "progression"])) == 26
+
+
+def test_a_group_may_not_take_an_experiment_s_name():
+    with pytest.raises(DefinitionError, match="group 'step-01'"):
+        Catalogue([STEP], {"step-01": [STEP]})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("X = 1", "defines no CATALOGUE"), ("CATALOGUE = (3,)", "holds 3; expected an Experiment")],
+)
+def test_a_broken_catalogue_is_named(tmp_path, content, message):
+    name = f"broken_{abs(hash(content))}"
+    (tmp_path / f"{name}.py").write_text(content)
+    with pytest.raises(DefinitionError, match=message):
+        load(str(tmp_path / f"{name}.py"))
+
+
+def test_a_catalogue_that_is_not_there_is_named():
+    with pytest.raises(DefinitionError, match="no catalogue at 'no_such_thing'"):
+        load("no_such_thing")

@@ -1,0 +1,188 @@
+"""The C kernels against plain torch: the same logits, gradients, statistics and dropout; whatever the network."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from budgetnet.engine.cpu import build
+from budgetnet.engine.cpu.build import KernelsUnavailable
+from budgetnet.engine.cpu.lowering import NotLowerable, lower
+from budgetnet.engine.cpu.network import KernelNetwork
+from budgetnet.models import PlainCNN
+
+SHAPE = (1, 28, 28)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiler():
+    try:
+        build.load()
+    except KernelsUnavailable as error:
+        pytest.skip(f"the kernels: {error}")
+
+
+def both(model, images, labels, training=True, threads=1, library=None):
+    """Logits and gradients of plain torch and of the kernels, from the same weights and the same random state."""
+    reference, own = copy.deepcopy(model), copy.deepcopy(model)
+    network = KernelNetwork(own, tuple(images.shape[1:]), len(images), threads, library)
+    reference.train(training)
+    torch.manual_seed(7)
+    expected = reference(images)
+    functional.cross_entropy(expected, labels).backward()
+    torch.manual_seed(7)
+    logits = network.forward(images, training=training).requires_grad_()
+    if training:
+        (gradient,) = torch.autograd.grad(functional.cross_entropy(logits, labels), logits)
+        network.backward(gradient)
+    return (expected.detach(), reference), (logits.detach(), own)
+
+
+def assert_equal(reference, own, gradients=True):
+    torch.testing.assert_close(own[0], reference[0], rtol=1e-4, atol=1e-5)
+    for (name, expected), actual in zip(reference[1].named_parameters(), own[1].parameters(), strict=True):
+        if gradients:
+            scale = expected.grad.abs().max().item()
+            torch.testing.assert_close(actual.grad, expected.grad, rtol=1e-3, atol=1e-4 * scale + 1e-7, msg=lambda m, name=name: f"{name}: {m}")
+    for expected, actual in zip(reference[1].buffers(), own[1].buffers(), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+def digits(count, shape=SHAPE, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, *shape, generator=generator), torch.randint(0, 10, (count,), generator=generator)
+
+
+widths = st.lists(st.integers(1, 17), min_size=5, max_size=5).map(tuple)
+
+
+@settings(max_examples=25)
+@given(widths, st.booleans(), st.booleans(), st.sampled_from([0.0, 0.3]), st.sampled_from([1, 3]), st.integers(2, 40), st.booleans())
+def test_any_plain_network_equals_torch(c, bias, norm, dropout, classifier, count, pointwise):
+    description = PlainCNN(
+        widths=c, bias=bias, norm=norm, dropout=dropout, classifier_kernel=classifier, consolidate=(max(1, c[1] - 2), max(1, c[3] - 2)) if pointwise else ()
+    )
+    torch.manual_seed(1)
+    model = description.build(SHAPE, 10)
+    assert_equal(*both(model, *digits(count)))
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 31, 29), (2, 22, 30)])
+def test_any_image_shape_odd_sizes_too(shape):
+    torch.manual_seed(1)
+    model = PlainCNN(widths=(5, 6, 7, 8, 9), dropout=0.2).build(shape, 10)
+    assert_equal(*both(model, *digits(18, shape)))
+
+
+def test_equal_maxima_hand_the_gradient_to_the_same_pixel():
+    model = PlainCNN(widths=(4, 4, 4, 4, 4)).build(SHAPE, 10)
+    images, labels = torch.zeros(16, *SHAPE), torch.zeros(16, dtype=torch.int64)
+    images[:, :, 7:21, 7:21] = 1.0  # flat areas: every pooling window is a tie
+    assert_equal(*both(model, images, labels))
+
+
+def test_evaluation_uses_running_statistics_and_no_dropout():
+    torch.manual_seed(1)
+    model = PlainCNN(widths=(4, 4, 4, 4, 4), dropout=0.5).build(SHAPE, 10)
+    model(torch.randn(32, *SHAPE))
+    reference, own = both(model, *digits(20), training=False)
+    assert_equal(reference, own, gradients=False)
+
+
+def test_fewer_images_than_the_capacity_and_the_next_batch_is_not_disturbed():
+    torch.manual_seed(1)
+    model = PlainCNN(widths=(4, 4, 4, 4, 4)).build(SHAPE, 10).eval()
+    network = KernelNetwork(model, SHAPE, 64)
+    many, few = digits(64)[0], digits(3, seed=1)[0]
+    with torch.no_grad():
+        for images in (many, few, many[:17], many):
+            torch.testing.assert_close(network.forward(images), model(images), rtol=1e-4, atol=1e-5)
+
+
+def test_number_of_threads_changes_no_bit():
+    torch.manual_seed(1)
+    model = PlainCNN(widths=(10, 10, 10, 12, 14), dropout=0.05).build(SHAPE, 10)
+    images, labels = digits(64)
+    _, one = both(model, images, labels, threads=1)
+    _, two = both(model, images, labels, threads=2)
+    assert torch.equal(one[0], two[0])
+    assert all(torch.equal(a.grad, b.grad) for a, b in zip(one[1].parameters(), two[1].parameters(), strict=True))
+
+
+def test_a_processor_with_narrower_registers_gives_the_same():
+    import platform
+
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("the flags are those of x86")
+    library = build.load(("-march=haswell", "-mprefer-vector-width=256"))
+    torch.manual_seed(1)
+    model = PlainCNN(widths=(10, 10, 10, 12, 14), dropout=0.05).build(SHAPE, 10)
+    assert_equal(*both(model, *digits(24), library=library))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(5, 1, 28, 28), "expected 1 to 4"),
+        (torch.zeros(0, 1, 28, 28), "expected 1 to 4"),
+        (torch.zeros(2, 1, 27, 27), "expected 1 to 4"),
+        (torch.zeros(2, 1, 28, 28, dtype=torch.float64), r"expected torch\.float32"),
+    ],
+)
+def test_wrong_images_are_refused_before_they_reach_the_kernels(images, message):
+    network = KernelNetwork(PlainCNN(widths=(4, 4, 4, 4, 4)).build(SHAPE, 10), SHAPE, 4)
+    with pytest.raises(ValueError, match=message):
+        network.forward(images)
+
+
+def test_backward_needs_a_training_forward():
+    network = KernelNetwork(PlainCNN(widths=(4, 4, 4, 4, 4)).build(SHAPE, 10), SHAPE, 4)
+    network.forward(torch.zeros(4, *SHAPE))
+    with pytest.raises(ValueError, match="after forward"):
+        network.backward(torch.zeros(4, 10))
+
+
+TAIL = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 10)],
+        [nn.Conv2d(1, 10, 5), *TAIL],
+        [nn.Conv2d(1, 10, 3, stride=2), *TAIL],
+        [nn.Conv2d(1, 10, 1, padding=1), *TAIL],
+        [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 10, 3), *TAIL],
+        [nn.Conv2d(1, 4, 3), nn.Dropout(0.1), nn.Conv2d(4, 10, 3), *TAIL],
+        [nn.Conv2d(1, 4, 3), nn.MaxPool2d(3), nn.Conv2d(4, 10, 3), *TAIL],
+        [nn.Conv2d(1, 10, 3), nn.ReLU(), *TAIL],
+        [nn.Conv2d(4, 8, 3, groups=2), nn.Conv2d(8, 10, 3), *TAIL],
+    ],
+    ids=lambda layers: ",".join(type(layer).__name__ for layer in layers),
+)
+def test_what_the_kernels_do_not_know_is_left_to_torch(layers):
+    with pytest.raises(NotLowerable):
+        lower(nn.Sequential(*layers))
+
+
+def test_no_compiler_is_said_so(monkeypatch):
+    build.load.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CC", raising=False)
+    with pytest.raises(KernelsUnavailable, match="no C compiler"):
+        build.load()
+    build.load.cache_clear()
+
+
+def test_a_compiler_that_fails_is_said_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("CC", "false")
+    monkeypatch.setenv("BUDGETNET_CACHE", str(tmp_path))
+    build.load.cache_clear()
+    with pytest.raises(KernelsUnavailable, match="false could not compile"):
+        build.load()
+    build.load.cache_clear()
+    assert list(tmp_path.iterdir()) == []

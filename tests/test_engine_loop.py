@@ -1,0 +1,145 @@
+"""The training loop: seeds, resume, the kernels against the reference, and losses that break."""
+
+import copy
+
+import pytest
+import torch
+
+from budgetnet.data.resident import Resident, evaluation_batches
+from budgetnet.definition import SGD, Augmentation, Recipe, StepLR
+from budgetnet.engine.cpu.build import KernelsUnavailable, load
+from budgetnet.engine.loop import Diverged, Training, stream_seed, train
+from budgetnet.engine.paths import EngineError, Settings, choose_path, cross_entropy_with_gradient
+from budgetnet.models import PlainCNN
+
+SHAPE = (1, 28, 28)
+RECIPE = Recipe(optimizer=SGD(lr=0.05, momentum=0.9), batch_size=32, epochs=4, schedule=StepLR(2), augmentation=Augmentation(rotation=5, fill=1))
+MODEL = PlainCNN(widths=(6, 6, 6, 6, 6), dropout=0.1)
+
+
+class Digits:
+    """A few real digits, resident, as the loop wants them."""
+
+    def __init__(self, mnist, recipe=RECIPE, count=600):
+        self.classes, self.recipe = 10, recipe
+        self.steps = -(-count // recipe.batch_size)
+        self.resident = Resident(mnist.train_images[:count], mnist.train_labels[:count], 0.1307, 0.3081)
+        self.validation = mnist.test_images[:200], mnist.test_labels[:200]
+
+    def train_batches(self, order, augmentation):
+        return self.resident.batches(self.recipe.batch_size, self.recipe.augmentation, order, augmentation)
+
+    def validation_batches(self):
+        return evaluation_batches(*self.validation, self.recipe.batch_size, 0.1307, 0.3081)
+
+
+def start(seed=0, recipe=RECIPE, engine="auto", model=MODEL):
+    torch.manual_seed(stream_seed(seed, "initialization"))
+    return Training(model.build(SHAPE, 10), recipe, SHAPE, seed, Settings(engine=engine))
+
+
+def figures(records):
+    return [(r.epoch, r.lr, r.train_loss, r.train_accuracy, r.validation_loss, r.validation_accuracy) for r in records]
+
+
+@pytest.fixture(params=["eager", "kernels"])
+def engine(request):
+    if request.param == "kernels":
+        try:
+            load()
+        except KernelsUnavailable as error:
+            pytest.skip(f"the kernels: {error}")
+    return request.param
+
+
+def test_same_seed_same_bits_other_seed_other_run(mnist, engine):
+    runs = [start(seed, engine=engine) for seed in (0, 0, 1)]
+    records = [figures(train(run, Digits(mnist), 2)) for run in runs]
+    assert records[0] == records[1] != records[2]
+    first, second, _ = (run.model.state_dict() for run in runs)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_resumed_between_epochs_is_bit_identical(mnist, engine):
+    whole = start(engine=engine)
+    expected = figures(train(whole, Digits(mnist), 4))
+    part = start(engine=engine)
+    records = figures(train(part, Digits(mnist), 2))
+    state = copy.deepcopy(part.state_dict())
+    torch.manual_seed(123)  # another process knows nothing of this one's random state
+    rest = start(seed=0, engine=engine)
+    rest.load_state_dict(state)
+    records += figures(train(rest, Digits(mnist), 4))
+    assert records == expected
+    final, resumed = whole.model.state_dict(), rest.model.state_dict()
+    assert all(torch.equal(final[name], resumed[name]) for name in final)
+
+
+def test_kernels_follow_the_reference_over_the_first_steps(mnist, engine):
+    if engine == "eager":
+        pytest.skip("this is the reference")
+    runs = [start(engine=name) for name in ("eager", "kernels")]
+    streams = [Digits(mnist).train_batches(run.order, run.augmentation) for run in runs]
+    for step, ((images, labels), (same_images, same_labels)) in enumerate(zip(*streams, strict=True)):
+        assert torch.equal(images, same_images)
+        assert torch.equal(labels, same_labels)
+        losses = []
+        random = torch.get_rng_state()
+        for run in runs:
+            torch.set_rng_state(random)  # both draw the same dropout masks
+            losses.append(run.path.step(images, labels)[0].item())
+        assert losses[1] == pytest.approx(losses[0], abs=1e-4), f"step {step}"
+
+
+def test_schedule_and_records(mnist):
+    records = list(train(start(), Digits(mnist), 4))
+    assert [record.epoch for record in records] == [1, 2, 3, 4]
+    assert [record.lr for record in records] == pytest.approx([0.05, 0.05, 0.005, 0.005])
+    assert records[-1].train_loss < records[0].train_loss
+    assert all(0 <= record.train_accuracy <= 100 and record.seconds > 0 for record in records)
+
+
+def test_ticks_count_every_image(mnist):
+    seen = []
+    list(train(start(), Digits(mnist), 1, seen.append))
+    assert sum(seen) == 600
+    assert set(seen[:-1]) == {32}
+
+
+def test_a_loss_that_breaks_stops_the_run_and_says_where(mnist, engine):
+    recipe = Recipe(optimizer=SGD(lr=1e18), batch_size=32, epochs=2)
+    with pytest.raises(Diverged, match=r"the loss is (nan|inf) at step \d+ of epoch 1"):
+        list(train(start(recipe=recipe, engine=engine), Digits(mnist, recipe), 2))
+
+
+def test_checkpoint_of_another_engine_is_refused(mnist):
+    state = start(engine="eager").state_dict()
+    state["engine"] = "other"
+    with pytest.raises(EngineError, match=r"begun by the engine 'other'.*--engine other"):
+        start(engine="eager").load_state_dict(state)
+
+
+def test_insisting_on_kernels_that_cannot_be_had_says_why():
+    recipe = Recipe(optimizer=SGD(lr=0.1), batch_size=32, epochs=1, precision="bf16")
+    with pytest.raises(EngineError, match="asks for bf16"):
+        choose_path(MODEL.build(SHAPE, 10), recipe, SHAPE, Settings(engine="kernels"))
+
+
+def test_unknown_networks_train_on_the_plain_path():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    assert choose_path(model, RECIPE, SHAPE, Settings()).name == "eager"
+
+
+def test_cross_entropy_gradient_is_autograd_s():
+    logits = torch.randn(7, 10, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    labels = torch.arange(7)
+    expected = torch.nn.functional.cross_entropy(logits, labels)
+    expected.backward()
+    loss, gradient = cross_entropy_with_gradient(logits.detach(), labels)
+    torch.testing.assert_close(loss, expected.detach())
+    torch.testing.assert_close(gradient, logits.grad)
+
+
+def test_streams_of_one_seed_differ():
+    seeds = {stream_seed(seed, purpose) for seed in range(50) for purpose in ("initialization", "order", "augmentation", "dropout")}
+    assert len(seeds) == 200

@@ -1,0 +1,69 @@
+"""The rooms and who may import whom; importing starts nothing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted(path for folder in ("budgetnet", "experiments") for path in (ROOT / folder).rglob("*.py"))
+
+
+def imported(path):
+    """Modules that a file imports, at whatever depth, except under TYPE_CHECKING."""
+    tree = ast.parse(path.read_text())
+    for node in [n for n in ast.walk(tree) if isinstance(n, ast.If) and getattr(n.test, "id", "") == "TYPE_CHECKING"]:
+        node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[1] if parts[0] == "budgetnet" and len(parts) > 1 else parts[0]
+
+
+# What a room may import of budgetnet; None: anything. A room that is not listed fails the test below.
+ALLOWED = {
+    "experiments": {"definition", "models", "data.specs"},
+    "__init__": set(), "__main__": {"cli"},
+    "definition": set(), "metrics": set(), "progress": {"metrics"}, "verdict": set(), "layers": set(), "environment": set(),
+    "catalogue": {"definition"}, "models": {"definition", "layers"},
+    "params": {"definition"}, "optim": {"definition"}, "data": {"definition", "data"}, "evaluate": {"metrics"},
+    "results": {"metrics"}, "rundir": {"results"},
+    "engine": {"definition", "engine", "optim", "evaluate", "metrics"},
+    "report": {"definition", "catalogue", "results", "metrics", "verdict", "report"},
+    "run": None, "jobs": {"definition", "environment", "progress", "results", "run"},
+    "cli": {"catalogue", "definition", "commands"}, "commands": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_room_imports_only_what_it_may(path):
+    allowed = ALLOWED[room(path)]
+    own = {name.removeprefix("budgetnet.") for name in imported(path) if name.startswith("budgetnet.") and name != "budgetnet.__version__"}
+    if allowed is not None:
+        strangers = {name for name in own if not any(name == a or name.startswith(f"{a}.") for a in allowed)}
+        assert not strangers
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room(p) not in ("cli", "commands")], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_experiments_are_imported_by_name_only(path):
+    assert not any(name.split(".")[0] in ("experiments", "budgetnet_experiments") for name in imported(path))
+
+
+@pytest.mark.parametrize("module", ["budgetnet", "budgetnet.cli", "budgetnet.definition", "budgetnet.results", "budgetnet.report.build", "budgetnet.verdict"])
+def test_importing_starts_nothing_heavy(module):
+    code = (
+        f"import {module}, sys, threading; heavy = {{'torch', 'torchvision', 'matplotlib.pyplot', 'tensorboard', 'sklearn'}} & set(sys.modules); "
+        "sys.exit(f'{heavy} {threading.active_count()}' if heavy or threading.active_count() > 1 else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
