@@ -325,11 +325,13 @@ def derive(parent: Experiment, name: str, **changes: Any) -> Experiment:
     child = _apply(parent, {**own, **changes}, "")
     changed = difference(parent, child)
     stated = {mark.field for mark in child.marks}
-    kept = [
-        mark for mark in parent.marks
-        if mark.field not in stated and not any(dotted == mark.field or dotted.startswith(mark.field + ".") for dotted in changed)
-    ]  # fmt: skip
+    kept = [mark for mark in parent.marks if mark.field not in stated and not any(_touches(dotted, mark.field) for dotted in changed)]
     return dataclasses.replace(child, marks=(*kept, *child.marks))
+
+
+def _touches(changed: str, field: str) -> bool:
+    """Whether one dotted name is the other, or lies within it."""
+    return f"{changed}.".startswith(f"{field}.") or f"{field}.".startswith(f"{changed}.")
 
 
 def plain(value: Any) -> Any:

@@ -7,8 +7,10 @@ At these sizes two runs with a thread each finish sooner than one run with two t
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -75,6 +77,7 @@ def _run_here(job: Job, options: Options, progress: Any) -> Outcome:
 def _work(tasks: Any, events: Any, options: Options, number: int) -> None:
     """A worker's life: take a job's index and the job, run it, tell the outcome; None ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; a terminal sends Ctrl-C to everyone
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(options.settings.threads)
@@ -82,6 +85,14 @@ def _work(tasks: Any, events: Any, options: Options, number: int) -> None:
         index, job = task
         events.put(("take", (number, index)))
         events.put(("outcome", (index, _run_here(job, options, QueueProgress(events)))))
+
+
+def _end_with_parent() -> None:
+    """A worker must not outlive a parent that was killed: it would hold its run directory and go on unseen."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run_in_workers(jobs: Sequence[Job], options: Options, workers: int, progress: ConsoleProgress) -> list[Outcome]:

@@ -1,4 +1,4 @@
-"""The small JSON record of a run, and finding the records that exist.
+"""The small JSON record of a run.
 
 A root (``runs/``, or ``results/<hardware>/``) holds ``<experiment>/seed-<n>/result.json`` for a finished run and
 ``partial.json`` for one that was told to stop early. Accuracies are in percent, losses in nats, times in seconds.
@@ -8,15 +8,13 @@ Nothing here imports torch.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from budgetnet.metrics import EpochRecord
 
-__all__ = ["FINISHED", "FORMAT", "PARTIAL", "EpochRecord", "Result", "ResultError", "find_results", "read_result"]
+__all__ = ["FINISHED", "FORMAT", "PARTIAL", "EpochRecord", "Result", "ResultError", "read_result"]
 
 FORMAT = 1
 FINISHED, PARTIAL = "result.json", "partial.json"
@@ -89,25 +87,13 @@ class Result:
 
 
 def read_result(directory: Path) -> Result | None:
-    """The record of one run directory: the finished one, else the partial one, else None."""
+    """The record of one run directory: the finished one, else the partial one, else None. Raises ResultError for a damaged one."""
     for name in (FINISHED, PARTIAL):
         path = directory / name
         if path.exists():
-            return Result.from_json(path.read_text(encoding="utf-8"), str(path))
+            try:
+                text = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise ResultError(f"{path} cannot be read ({error}); move it away and run again") from error
+            return Result.from_json(text, str(path))
     return None
-
-
-def find_results(root: Path, experiments: Iterable[str] | None = None) -> dict[str, list[Result]]:
-    """Experiment name -> its records under ``root``, by seed; experiments without any are left out."""
-    found: dict[str, list[Result]] = {}
-    wanted = None if experiments is None else set(experiments)
-    for directory in sorted(root.glob("*/seed-*")):
-        match = re.fullmatch(r"seed-(\d+)", directory.name)
-        if match is None or (wanted is not None and directory.parent.name not in wanted):
-            continue
-        result = read_result(directory)
-        if result is not None:
-            found.setdefault(directory.parent.name, []).append(result)
-    for results in found.values():
-        results.sort(key=lambda result: result.seed)
-    return found

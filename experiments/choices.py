@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from budgetnet.definition import Experiment, Protocol, change, derive
 
-from .progression import STEP_06, STEP_08, STEP_09
+from .progression import STEP_06, STEP_09
 
 HELD_OUT = Protocol(validation="holdout", holdout=10_000)
 
@@ -25,8 +25,7 @@ def candidates(step: Experiment, field: str, values: tuple[float, ...]) -> tuple
 
 
 DROPOUTS = candidates(STEP_06, "dropout", (0.025, 0.05, 0.075))
-RATES_STEP_08 = candidates(STEP_08, "lr", (0.02, 0.05, 0.1))
-RATES_STEP_09 = candidates(STEP_09, "lr", (0.1, 0.15, 0.19))
+RATES = candidates(STEP_09, "lr", (0.02, 0.05, 0.1, 0.19))
 
-CATALOGUE = (*DROPOUTS, *RATES_STEP_08, *RATES_STEP_09)
-GROUPS = {"dropout": DROPOUTS, "rates": (*RATES_STEP_08, *RATES_STEP_09)}
+CATALOGUE = (*DROPOUTS, *RATES)
+GROUPS = {"dropout": DROPOUTS, "rates": RATES}

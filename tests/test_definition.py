@@ -18,6 +18,16 @@ FILES = tuple(DataFile(f"file-{n}", f"{n:064x}") for n in range(4))
 DATA = DataSet("some-digits", (1, 28, 28), 10, mean=0.1, std=0.3, files=FILES)
 
 
+@dataclasses.dataclass(frozen=True)
+class OtherModel:
+    """A network of another kind."""
+
+    layers: int = 2
+
+    def build(self, image_shape, classes):
+        raise NotImplementedError
+
+
 def experiment(**fields):
     values = {
         "name": "base", "data_set": DATA, "model": PlainCNN(widths=(4, 4, 4, 4, 4)),
@@ -96,6 +106,8 @@ def test_marks_are_inherited_until_their_field_changes():
     assert same.marks == parent.marks
     changed = derive(parent, "changed", recipe=change(optimizer=change(lr=0.2)))
     assert changed.marks == (parent.marks[1],)
+    other_kind = derive(parent, "other", model=OtherModel())
+    assert other_kind.marks == (parent.marks[0],), "marks of a model that was replaced as a whole go with it"
     marked = derive(parent, "marked", marks=(Mark("model.widths", "chosen", "c"),))
     assert [mark.why for mark in marked.marks] == ["a", "c"]
 

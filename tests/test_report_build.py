@@ -12,12 +12,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_demo import MNIST, Plain, demo_catalogue, demo_result, demo_steps, store, store_seeds
 
 from budgetnet.catalogue import Catalogue
 from budgetnet.definition import Aim, Experiment, Mark
 from budgetnet.report import page
 from budgetnet.report.build import build, summarize
+from tests.report_demo import MNIST, Plain, demo_catalogue, demo_result, demo_steps, store, store_seeds
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -150,7 +150,7 @@ def test_without_matplotlib_there_is_a_sentence(tmp_path: Path, catalogue: Catal
 
 def test_a_report_loads_neither_torch_nor_pyplot_nor_the_engine(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from report_demo import demo_catalogue\n"
+        "import sys; from pathlib import Path; from tests.report_demo import demo_catalogue\n"
         "from budgetnet.report.build import build, summarize\n"
         "assert 'matplotlib' not in sys.modules\n"
         "summarize(demo_catalogue(), []).text()\n"
@@ -158,7 +158,7 @@ def test_a_report_loads_neither_torch_nor_pyplot_nor_the_engine(tmp_path: Path) 
         "for name in ('torch', 'matplotlib.pyplot', 'budgetnet.engine'): assert name not in sys.modules, name\n"
     )
     here = Path(__file__).resolve().parent
-    environment = {"PYTHONPATH": f"{here.parent}:{here}", "PATH": "", "HOME": str(tmp_path)}
+    environment = {"PYTHONPATH": str(here.parent), "PATH": "", "HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

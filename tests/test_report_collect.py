@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from report_demo import demo_catalogue, demo_result, demo_steps, store, store_seeds
 
 from budgetnet.catalogue import Catalogue
 from budgetnet.report.collect import Row, collect, place_name, twins
+from tests.report_demo import demo_catalogue, demo_result, demo_steps, store, store_seeds
 
 STEP, OTHER = demo_steps()[6], demo_steps()[7]
 CATALOGUE = Catalogue([dataclasses.replace(STEP, parent=None), OTHER])

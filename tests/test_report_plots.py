@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_demo import demo_catalogue, demo_result, demo_steps, store_demo
 
 from budgetnet.definition import Budget, Reported
 from budgetnet.report.axes import LEAST_ERROR, chosen_ticks, stretched, unstretched
@@ -19,6 +18,7 @@ from budgetnet.report.curves import curves
 from budgetnet.report.overview import overview_plot
 from budgetnet.report.placing import Box, around, label_spots, side_by_side
 from budgetnet.report.plots import dots, parameters_plot, split
+from tests.report_demo import demo_catalogue, demo_result, demo_steps, store_demo
 
 STEP = demo_steps()[6]
 FRAME = Box(0, 0, 1000, 600)

@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 
 import pytest
-from report_demo import demo_catalogue, demo_result, store_demo
 
 from budgetnet.report.collect import Pair, Row, collect, twins
 from budgetnet.report.tables import CSV_COLUMNS, console_text, csv_text, duration, markdown, record, spread, verdict_lines
+from tests.report_demo import demo_catalogue, demo_result, store_demo
 
 CATALOGUE = demo_catalogue()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from report_demo import DROPOUT, LR, MNIST, WIDTHS, Plain, Pointwise, demo_catalogue
 
 from budgetnet.definition import SGD, Mark, Protocol, StepLR, change, derive
 from budgetnet.report.words import (
@@ -17,6 +16,7 @@ from budgetnet.report.words import (
     validation_label,
     value_text,
 )  # fmt: skip
+from tests.report_demo import DROPOUT, LR, MNIST, WIDTHS, Plain, Pointwise, demo_catalogue
 
 CATALOGUE = demo_catalogue()
 

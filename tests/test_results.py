@@ -1,11 +1,11 @@
-"""Records: written, read, found; damage is named."""
+"""Records: written and read; damage is named."""
 
 import dataclasses
 
 import pytest
 
 from budgetnet.metrics import EpochRecord
-from budgetnet.results import FINISHED, PARTIAL, Result, ResultError, find_results, read_result
+from budgetnet.results import FINISHED, PARTIAL, Result, ResultError, read_result
 
 
 def result(seed=0, accuracies=(98.0, 99.5, 99.1), planned=3, name="step-01"):
@@ -55,20 +55,15 @@ def write(root, record, name=FINISHED):
     return directory
 
 
-def test_found_by_experiment_and_seed(tmp_path):
-    for seed in (10, 2, 1):
-        write(tmp_path, result(seed))
-    write(tmp_path, result(0, planned=9, name="step-02"), PARTIAL)
-    (tmp_path / "step-03" / "seed-0").mkdir(parents=True)  # begun, nothing recorded
-    (tmp_path / "step-01" / "seed-x").mkdir()
-    found = find_results(tmp_path)
-    assert {name: [r.seed for r in results] for name, results in found.items()} == {"step-01": [1, 2, 10], "step-02": [0]}
-    assert list(find_results(tmp_path, ["step-02"])) == ["step-02"]
-    assert find_results(tmp_path / "none") == {}
-
-
 def test_a_finished_record_goes_before_a_partial_one(tmp_path):
     directory = write(tmp_path, result(accuracies=(97.0,)), PARTIAL)
     assert read_result(directory).last.validation_accuracy == 97.0
     write(tmp_path, result())
     assert read_result(directory).last.validation_accuracy == 99.1
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path):
+    directory = write(tmp_path, result())
+    (directory / FINISHED).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ResultError, match=r"result\.json cannot be read"):
+        read_result(directory)

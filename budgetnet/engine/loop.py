@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from budgetnet.definition import Recipe
-from budgetnet.engine.paths import Path, Settings, choose_path
+from budgetnet.engine.paths import EngineError, Path, Settings, choose_path
 from budgetnet.evaluate import evaluate
 from budgetnet.metrics import EpochRecord
 from budgetnet.optim import build_schedule
@@ -63,11 +63,17 @@ class Training:
         if self.augmentation.device.type == "cuda":
             generators["cuda"] = torch.cuda.get_rng_state()
         return {
-            "epoch": self.epoch, "model": self.model.state_dict(), "optimizer": self.path.optimizer.state_dict(),
+            "epoch": self.epoch, "engine": self.path.name, "model": self.model.state_dict(), "optimizer": self.path.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(), "generators": generators,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``. Raises EngineError where another path made it: the run would be neither of the two."""
+        if state["engine"] != self.path.name:
+            raise EngineError(
+                f"the run was begun by the engine {state['engine']!r} and would go on with {self.path.name!r}; choose --engine {state['engine']}, "
+                "or delete its run directory to start again"
+            )
         self.model.load_state_dict(state["model"])
         self.path.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])

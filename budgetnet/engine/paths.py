@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from budgetnet.definition import Recipe
 from budgetnet.engine.cpu.build import KernelsUnavailable
-from budgetnet.engine.cpu.lowering import NotLowerable
+from budgetnet.engine.cpu.lowering import NotLowerable, lower
 from budgetnet.engine.cpu.network import KernelNetwork
 from budgetnet.optim import build_optimizer
 
@@ -65,22 +65,46 @@ class EagerPath:
             return self.model(images).float()  # type: ignore[no-any-return]
 
 
+def flatten_parameters(model: nn.Module) -> nn.Parameter:
+    """Make every parameter and its gradient a view of one vector, which is returned: an optimizer then updates all at once."""
+    parameters = [*model.parameters()]
+    flat = nn.Parameter(torch.cat([parameter.detach().reshape(-1) for parameter in parameters]))
+    flat.grad = torch.zeros_like(flat)
+    start = 0
+    for parameter in parameters:
+        end = start + parameter.numel()
+        parameter.grad = None
+        parameter.data = flat.data[start:end].view_as(parameter)
+        parameter.grad = flat.grad[start:end].view_as(parameter)
+        start = end
+    return flat
+
+
+def cross_entropy_with_gradient(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean cross-entropy of logits (N, classes) and its gradient by them: softmax less one at the label, over N."""
+    log_probabilities = torch.log_softmax(logits, 1)
+    loss = functional.nll_loss(log_probabilities, labels)
+    gradient = log_probabilities.exp_()
+    gradient[torch.arange(len(labels)), labels] -= 1
+    return loss, gradient.div_(len(labels))
+
+
 class KernelPath:
     """The C kernels: fp32 on a CPU. The optimizer is torch's, on the gradients that the kernels write."""
 
     name, precision = "kernels", "fp32"
 
     def __init__(self, model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], threads: int) -> None:
-        self.optimizer = build_optimizer(recipe.optimizer, model.parameters())
+        lower(model)  # before the parameters are moved
+        self.optimizer = build_optimizer(recipe.optimizer, [flatten_parameters(model)])
         self.network = KernelNetwork(model, image_shape, recipe.batch_size, threads)
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.network.forward(images, training=True).requires_grad_()
-        loss = functional.cross_entropy(logits, labels)
-        (gradient,) = torch.autograd.grad(loss, logits)
+        logits = self.network.forward(images, training=True)
+        loss, gradient = cross_entropy_with_gradient(logits, labels)
         self.network.backward(gradient)
         self.optimizer.step()
-        return loss.detach(), logits.detach()
+        return loss, logits
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network.forward(images)

@@ -1,0 +1,1 @@
+"""Stored results to tables, plots and a page. Never trains; imports neither torch nor the engine."""

@@ -138,37 +138,50 @@ void convnet_forward(Layer *layers, int count, const float *images, int n, float
 
 /* --- backward ------------------------------------------------------------------------------------------------------- */
 
-/* d: gradient of the next layer's input (unbordered). Undoes pooling (the first of equal maxima, as torch does) and
- * dropout, and forms the two sums that the gradient of a normalization needs. */
-static void take_back(Layer *l, const vec *d, int block, int images) {
-    int oh = l->out_height, ow = l->out_width, h = l->pool ? oh / 2 : oh, w = l->pool ? ow / 2 : ow;
-    vec use = lanes_in_use(images, block);
+/* Which of four pooled values the gradient goes to: the first of the largest, as in torch. */
+INLINE void pool_masks(const vec *q, int row, vec s, vec t, ivec *m) {
+    vec v0 = q[0] * s + t, v1 = q[1] * s + t, v2 = q[row] * s + t, v3 = q[row + 1] * s + t, top = maximum(maximum(v0, v1), maximum(v2, v3));
+    m[0] = v0 == top;
+    m[1] = (v1 == top) & ~m[0];
+    m[2] = (v2 == top) & ~(m[0] | m[1]);
+    m[3] = ~(m[0] | m[1] | m[2]);
+}
+
+INLINE vec where(ivec mask, vec v) { return (vec)((ivec)v & mask); }
+
+/* The dropout factor of a block and channel, 0 in lanes without an image. */
+INLINE vec dropout_factor(const Layer *l, int block, int c, int images) {
+    vec factor = lanes_in_use(images, block);
+    if (l->mask)
+        for (int j = 0; j < LANES && block * LANES + j < images; j++) factor[j] = l->mask[(long)(block * LANES + j) * l->channels + c];
+    return factor;
+}
+
+/* The two sums that the gradient of a normalization needs: of the gradient that reaches it, and of that times its input. */
+static void gradient_sums(const Layer *l, const Layer *next, int block, int images) {
+    int h = next->height, w = next->width, row = l->out_width;
     for (int c = 0; c < l->channels; c++) {
         long index = (long)block * l->channels + c;
-        const vec *a = l->output + index * oh * ow;
-        vec *g = l->d_output + index * oh * ow, s = l->scale[index], t = l->shift[index], sum = {0}, product = {0}, factor = use;
-        if (l->mask)
-            for (int j = 0; j < LANES; j++) factor[j] = block * LANES + j < images ? l->mask[(long)(block * LANES + j) * l->channels + c] : 0.0f;
-        if (l->pool && (oh % 2 || ow % 2)) memset(g, 0, sizeof(vec) * oh * ow);
+        const vec *a = l->output + index * l->out_height * row, *d = next->d_input + index * h * w;
+        vec s = l->scale[index], t = l->shift[index], sum = {0}, product = {0};
         for (int y = 0; y < h; y++)
             for (int x = 0; x < w; x++) {
-                vec v = d[((long)c * h + y) * w + x] * factor;
+                vec v = d[y * w + x];
                 sum += v;
-                if (!l->pool) { g[y * ow + x] = v; product += v * a[y * ow + x]; continue; }
-                const vec *q = a + (long)2 * y * ow + 2 * x;
-                vec *o = g + (long)2 * y * ow + 2 * x;
-                vec v0 = q[0] * s + t, v1 = q[1] * s + t, v2 = q[ow] * s + t, v3 = q[ow + 1] * s + t, top = maximum(maximum(v0, v1), maximum(v2, v3));
-                ivec m0 = v0 == top, m1 = (v1 == top) & ~m0, m2 = (v2 == top) & ~(m0 | m1), m3 = ~(m0 | m1 | m2);
-                o[0] = (vec)((ivec)v & m0); o[1] = (vec)((ivec)v & m1); o[ow] = (vec)((ivec)v & m2); o[ow + 1] = (vec)((ivec)v & m3);
-                product += o[0] * q[0] + o[1] * q[1] + o[ow] * q[ow] + o[ow + 1] * q[ow + 1];
+                if (!l->pool) { product += v * a[y * row + x]; continue; }
+                const vec *q = a + 2 * y * row + 2 * x;
+                ivec m[4];
+                pool_masks(q, row, s, t, m);
+                product += v * (vec)(((ivec)q[0] & m[0]) | ((ivec)q[1] & m[1]) | ((ivec)q[row] & m[2]) | ((ivec)q[row + 1] & m[3]));
             }
+        vec factor = dropout_factor(l, block, c, images);
         double *out = l->sums + 2 * index;
         out[0] = out[1] = 0;
-        for (int j = 0; j < LANES; j++) { out[0] += sum[j]; out[1] += product[j]; }
+        for (int j = 0; j < LANES; j++) { out[0] += sum[j] * factor[j]; out[1] += product[j] * factor[j]; }
     }
 }
 
-/* d_conv = (A * d_output + B * output + C) where the ReLU was open; A, B, C from the sums over the batch. */
+/* d_conv = (A * gradient + B * output + C) where the ReLU was open; A, B, C from the sums over the batch. */
 static void finish_gradient(Layer *l, int blocks, int images) {
     double count = (double)images * l->out_height * l->out_width;
     for (int c = 0; c < l->channels; c++) {
@@ -187,19 +200,35 @@ static void finish_gradient(Layer *l, int blocks, int images) {
     }
 }
 
-static void undo_activation(const Layer *l, int block, int images) {
-    int border = l->kernel - 1 - l->padding, row = l->out_width + 2 * border;
+/* Back through pooling, dropout, normalization and ReLU in one pass. */
+static void undo_activation(const Layer *l, const Layer *next, int block, int images) {
+    int border = l->kernel - 1 - l->padding, row = l->out_width + 2 * border, ow = l->out_width, h = next->height, w = next->width;
     vec use = lanes_in_use(images, block);
     for (int c = 0; c < l->channels; c++) {
         long index = (long)block * l->channels + c;
-        const vec *a = l->output + index * l->out_height * l->out_width, *g = l->d_output + index * l->out_height * l->out_width;
-        vec *d = l->d_conv + index * (l->out_height + 2 * border) * row + (long)border * row + border;
-        vec A = use * l->coefficient[3 * c], B = use * l->coefficient[3 * c + 1], C = use * l->coefficient[3 * c + 2];
-        for (int y = 0; y < l->out_height; y++)
-            for (int x = 0; x < l->out_width; x++) {
-                vec o = a[y * l->out_width + x], v = g[y * l->out_width + x] * A + o * B + C;
-                d[(long)y * row + x] = l->relu ? (vec)((ivec)v & (o > 0)) : v;
+        const vec *a = l->output + index * l->out_height * ow, *g = next->d_input + index * h * w;
+        vec *d = l->d_conv + index * (l->out_height + 2 * border) * row + (long)border * row + border, s = l->scale[index], t = l->shift[index];
+        vec A = dropout_factor(l, block, c, images) * l->coefficient[3 * c], B = use * l->coefficient[3 * c + 1], C = use * l->coefficient[3 * c + 2];
+#define GRADIENT(o, v) where(l->relu ? (o) > 0 : (ivec){0} - 1, (v) * A + (o) * B + C)
+        if (!l->pool) {
+            for (int y = 0; y < l->out_height; y++)
+                for (int x = 0; x < ow; x++) d[(long)y * row + x] = GRADIENT(a[y * ow + x], g[y * w + x]);
+            continue;
+        }
+        for (int y = 0; y < h; y++)
+            for (int x = 0; x < w; x++) {
+                const vec *q = a + 2 * y * ow + 2 * x;
+                vec v = g[y * w + x], *o = d + (long)2 * y * row + 2 * x;
+                ivec m[4];
+                pool_masks(q, ow, s, t, m);
+                o[0] = GRADIENT(q[0], where(m[0], v));
+                o[1] = GRADIENT(q[1], where(m[1], v));
+                o[row] = GRADIENT(q[ow], where(m[2], v));
+                o[row + 1] = GRADIENT(q[ow + 1], where(m[3], v));
             }
+        for (int y = 0; y < l->out_height; y++) /* what an odd size leaves out of the pooling */
+            for (int x = y < 2 * h ? 2 * w : 0; x < ow; x++) d[(long)y * row + x] = GRADIENT(a[y * ow + x], (vec){0});
+#undef GRADIENT
     }
 }
 
@@ -224,13 +253,13 @@ void convnet_backward(Layer *layers, int count, const float *d_logits, int n, in
 #pragma omp parallel for schedule(static) num_threads(threads)
         for (int b = 0; b < blocks; b++) {
             if (i == count - 1) spread(l, d_logits, b, n);
-            else undo_activation(l, b, n);
+            else undo_activation(l, l + 1, b, n);
             weight_gradient(l, b);
             if (i > 0) {
                 vec *d_input = l->d_input + (long)b * l->in_channels * l->height * l->width;
                 convolve(l->d_conv + (long)b * l->channels * dh * dw, l->channels, dh, dw, l->kernel, l->packed_transposed, 0, d_input, l->in_channels,
                          l->height, l->width, 0);
-                take_back(l - 1, d_input, b, n);
+                gradient_sums(l - 1, l, b, n);
             }
         }
         reduce_partials(l, blocks);

@@ -27,12 +27,11 @@ typedef struct {
     const float *mask; /* (images, channels) dropout factors, or NULL */
     vec *input;        /* zero-bordered input: blocks x in_channels x (height + 2 padding) x (width + 2 padding) */
     vec *output;       /* after convolution, bias, ReLU: blocks x channels x out_height x out_width */
-    vec *d_output;     /* gradient of what the layer hands on, before pooling and with the dropout factor: as output */
     vec *d_input;      /* gradient of the input, after pooling of the layer before: blocks x in_channels x height x width */
     vec *d_conv;       /* gradient of the convolution's result, bordered by kernel - 1 - padding zeros */
     float *packed, *packed_transposed; /* weights in the order in which the tiles read them */
     double *sums;      /* blocks x channels x 2: partial sums over a block */
-    float *partial;    /* blocks x weights (+ channels for the bias): partial gradients over a block */
+    vec *partial;      /* blocks x (weights + channels for the bias): partial gradients over a block, lanes apart */
     vec *scale, *shift;/* blocks x channels: normalization and dropout as one multiply-add */
     float *coefficient;/* channels x 3: gradient of the convolution's result from d_output and output */
     float *mean, *inverse_std; /* of the batch, for the backward pass */
@@ -117,58 +116,60 @@ INLINE float lane_sum(vec v) {
     return s;
 }
 
-INLINE void weight_tile(const int count, const int kernel, const Layer *l, const vec *in, const vec *d, long d_plane, int d_width, float *out, long out_stride) {
+/* One tile of channels against one input channel over some rows; sums are kept as vectors between strips. */
+INLINE void weight_tile(const int count, const int kernel, const vec *in, int in_row, const vec *d, long d_plane, int d_row, int rows, int width, vec *sums, long stride) {
     vec sum[TILE_GRADIENTS][9];
     UNROLL for (int c = 0; c < count; c++)
-        UNROLL for (int t = 0; t < kernel * kernel; t++) sum[c][t] = (vec){0};
-    int row = l->width + 2 * l->padding;
-    for (int y = 0; y < l->out_height; y++)
-        for (int x = 0; x < l->out_width; x++) {
-            const vec *i = in + (long)y * row + x, *g = d + (long)y * d_width + x;
+        UNROLL for (int t = 0; t < kernel * kernel; t++) sum[c][t] = sums[c * stride + t];
+    for (int y = 0; y < rows; y++)
+        for (int x = 0; x < width; x++) {
+            const vec *i = in + (long)y * in_row + x, *g = d + (long)y * d_row + x;
             vec v[TILE_GRADIENTS];
             UNROLL for (int c = 0; c < count; c++) v[c] = g[c * d_plane];
             UNROLL for (int ky = 0; ky < kernel; ky++)
                 UNROLL for (int kx = 0; kx < kernel; kx++)
-                    UNROLL for (int c = 0; c < count; c++) sum[c][ky * kernel + kx] += v[c] * i[ky * row + kx];
+                    UNROLL for (int c = 0; c < count; c++) sum[c][ky * kernel + kx] += v[c] * i[ky * in_row + kx];
         }
     UNROLL for (int c = 0; c < count; c++)
-        UNROLL for (int t = 0; t < kernel * kernel; t++) out[c * out_stride + t] = lane_sum(sum[c][t]);
+        UNROLL for (int t = 0; t < kernel * kernel; t++) sums[c * stride + t] = sum[c][t];
 }
 
+enum { STRIP_BYTES = 24 * 1024 }; /* gradient rows of a tile that stay in the first-level cache while the input channels pass by */
+
 static void weight_gradient(const Layer *l, int block) {
-    int k = l->kernel, border = k - 1 - l->padding, d_width = l->out_width + 2 * border;
-    long d_plane = (long)(l->out_height + 2 * border) * d_width, in_plane = (long)(l->height + 2 * l->padding) * (l->width + 2 * l->padding);
+    int k = l->kernel, border = k - 1 - l->padding, d_row = l->out_width + 2 * border, in_row = l->width + 2 * l->padding;
+    long d_plane = (long)(l->out_height + 2 * border) * d_row, in_plane = (long)(l->height + 2 * l->padding) * in_row;
     long weights = (long)l->channels * l->in_channels * k * k, stride = (long)l->in_channels * k * k;
-    float *partial = l->partial + block * (weights + l->channels);
-    const vec *d = l->d_conv + block * l->channels * d_plane + (long)border * d_width + border, *in = l->input + block * l->in_channels * in_plane;
-    for (int c = 0; c < l->channels; c += TILE_GRADIENTS) {
-        int count = l->channels - c < TILE_GRADIENTS ? l->channels - c : TILE_GRADIENTS;
-        for (int i = 0; i < l->in_channels; i++) {
-            const vec *x = in + i * in_plane, *g = d + c * d_plane;
-            float *out = partial + c * stride + (long)i * k * k;
-#define CALL(N, K) weight_tile(N < TILE_GRADIENTS ? N : TILE_GRADIENTS, K, l, x, g, d_plane, d_width, out, stride)
-            if (k == 3) { if (count == 1) CALL(1, 3); else if (count == 2) CALL(2, 3); else CALL(3, 3); }
-            else { if (count == 1) CALL(1, 1); else if (count == 2) CALL(2, 1); else CALL(3, 1); }
+    const vec *d = l->d_conv + block * l->channels * d_plane + (long)border * d_row + border, *in = l->input + block * l->in_channels * in_plane;
+    vec *sums = l->partial + block * (weights + l->channels);
+    int strip = STRIP_BYTES / (TILE_GRADIENTS * d_row * (int)sizeof(vec));
+    if (strip < 1) strip = 1;
+    for (long i = 0; i < weights + l->channels; i++) sums[i] = (vec){0};
+    for (int y = 0; y < l->out_height; y += strip) {
+        int rows = l->out_height - y < strip ? l->out_height - y : strip;
+        for (int c = 0; c < l->channels; c += TILE_GRADIENTS) {
+            int count = l->channels - c < TILE_GRADIENTS ? l->channels - c : TILE_GRADIENTS;
+            const vec *g = d + c * d_plane + (long)y * d_row;
+            for (int i = 0; i < l->in_channels; i++) {
+                const vec *x = in + i * in_plane + (long)y * in_row;
+                vec *to = sums + c * stride + (long)i * k * k;
+#define CALL(N, K) weight_tile(N < TILE_GRADIENTS ? N : TILE_GRADIENTS, K, x, in_row, g, d_plane, d_row, rows, l->out_width, to, stride)
+                if (k == 3) { if (count == 1) CALL(1, 3); else if (count == 2) CALL(2, 3); else CALL(3, 3); }
+                else { if (count == 1) CALL(1, 1); else if (count == 2) CALL(2, 1); else CALL(3, 1); }
 #undef CALL
+            }
         }
+        for (int c = 0; l->d_bias && c < l->channels; c++)
+            for (int r = y; r < y + rows; r++)
+                for (int x = 0; x < l->out_width; x++) sums[weights + c] += d[c * d_plane + (long)r * d_row + x];
     }
-    if (l->d_bias)
-        for (int c = 0; c < l->channels; c++) {
-            vec sum = {0};
-            for (int y = 0; y < l->out_height; y++)
-                for (int x = 0; x < l->out_width; x++) sum += d[c * d_plane + (long)y * d_width + x];
-            partial[weights + c] = lane_sum(sum);
-        }
 }
 
 static void reduce_partials(const Layer *l, int blocks) {
     long weights = (long)l->channels * l->in_channels * l->kernel * l->kernel, stride = weights + l->channels;
-    for (long i = 0; i < weights; i++) l->d_weight[i] = 0;
-    for (int b = 0; b < blocks; b++)
-        for (long i = 0; i < weights; i++) l->d_weight[i] += l->partial[b * stride + i];
-    if (l->d_bias)
-        for (int c = 0; c < l->channels; c++) {
-            l->d_bias[c] = 0;
-            for (int b = 0; b < blocks; b++) l->d_bias[c] += l->partial[b * stride + weights + c];
-        }
+    for (long i = 0; i < (l->d_bias ? stride : weights); i++) {
+        vec sum = l->partial[i];
+        for (int b = 1; b < blocks; b++) sum += l->partial[b * stride + i];
+        *(i < weights ? l->d_weight + i : l->d_bias + i - weights) = lane_sum(sum);
+    }
 }

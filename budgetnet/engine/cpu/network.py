@@ -19,7 +19,7 @@ LANES = 16  # images side by side, as in convolution.h
 _INTEGERS = "in_channels channels kernel padding height width out_height out_width relu norm pool reserved"
 _FLOATS = "eps momentum"
 _POINTERS = (
-    "weight bias gamma beta running_mean running_var d_weight d_bias d_gamma d_beta mask input output d_output d_input d_conv "
+    "weight bias gamma beta running_mean running_var d_weight d_bias d_gamma d_beta mask input output d_input d_conv "
     "packed packed_transposed sums partial scale shift coefficient mean inverse_std"
 )
 
@@ -97,12 +97,11 @@ class KernelNetwork:
         pixels, in_pixels = layer.out_height * layer.out_width, layer.height * layer.width
         layer.input = self._floats(blocks * ins * (layer.height + 2 * layer.padding) * (layer.width + 2 * layer.padding) * LANES)
         layer.output = self._floats(blocks * outs * pixels * LANES)
-        layer.d_output = self._floats(blocks * outs * pixels * LANES)
         layer.d_input = self._floats(blocks * ins * in_pixels * LANES)
         layer.d_conv = self._floats(blocks * outs * (layer.out_height + 2 * border) * (layer.out_width + 2 * border) * LANES)
         layer.packed, layer.packed_transposed = self._floats(weights), self._floats(weights)
         layer.sums = self._floats(blocks * outs * 2 * 2)  # doubles
-        layer.partial = self._floats(blocks * (weights + outs))
+        layer.partial = self._floats(blocks * (weights + outs) * LANES)
         layer.scale, layer.shift = self._floats(blocks * outs * LANES), self._floats(blocks * outs * LANES)
         layer.coefficient, layer.mean, layer.inverse_std = self._floats(3 * outs), self._floats(outs), self._floats(outs)
 

@@ -1,0 +1,229 @@
+"""Definitions and stored results, brought together: one row per experiment, one pair per twin.
+
+Accuracies are in percent, times in seconds. Verdicts use only finished runs of the present definition, and all of
+them from one root, so that results of two machines are never mixed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from budgetnet.catalogue import Catalogue
+from budgetnet.definition import Experiment, definition_hash
+from budgetnet.results import Result, ResultError, read_result
+from budgetnet.verdict import AimVerdict, Comparison, ReproductionVerdict, aim_verdict, compare, reproduction_verdict
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What one root holds of one experiment; ``problems`` are the messages of records that cannot be read."""
+
+    place: str
+    current: tuple[Result, ...] = ()
+    partial: tuple[Result, ...] = ()
+    stale: tuple[Result, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One experiment and the results that stand for it.
+
+    ``results`` are the finished runs of the present definition that verdicts use; ``partial`` and ``stale`` are shown
+    and never judged. ``place`` says where they come from: 'your runs', or the hardware; None without any. ``notes``
+    are sentences about what was left out or cannot be read.
+    """
+
+    experiment: Experiment
+    parent: Experiment | None
+    place: str | None
+    results: tuple[Result, ...]
+    partial: tuple[Result, ...]
+    stale: tuple[Result, ...]
+    notes: tuple[str, ...]
+    unreadable: bool = False
+
+    @property
+    def status(self) -> str:
+        """'3 seeds', 'partial (2 of 15 epochs)', 'stale', 'unreadable' or 'missing'."""
+        if self.results:
+            return counted(len(self.results), "seed")
+        if self.partial:
+            longest = max(self.partial, key=lambda result: len(result.epochs))
+            return f"partial ({len(longest.epochs)} of {longest.epochs_planned} epochs)"
+        return "stale" if self.stale else "unreadable" if self.unreadable else "missing"
+
+    @property
+    def accuracies(self) -> list[float]:
+        """The last epoch's validation accuracy of every seed, in percent: the only figures that are judged."""
+        return [result.last.validation_accuracy for result in self.results]
+
+    @property
+    def best_mean(self) -> float | None:
+        """The mean of the seeds' best epochs, in percent; for information."""
+        return mean([result.best.validation_accuracy for result in self.results])
+
+    @property
+    def seconds(self) -> float | None:
+        """The mean time of a run, in seconds."""
+        return mean([result.seconds for result in self.results])
+
+    @property
+    def parameters(self) -> int | None:
+        """Trainable parameters: as counted by a run, else as the definition demands; None where neither says."""
+        for result in (*self.results, *self.partial):
+            if "trainable" in result.parameters:
+                return result.parameters["trainable"]
+        return self.experiment.budget.exact
+
+    @property
+    def setup(self) -> str:
+        """Device, threads and engine of the runs, each combination once."""
+        return "; ".join(dict.fromkeys(setup(result) for result in (self.results or self.partial)))
+
+    @cached_property
+    def aim(self) -> AimVerdict:
+        return aim_verdict(self.accuracies, self.experiment.aim.accuracy if self.experiment.aim else None)
+
+    @cached_property
+    def reproduction(self) -> ReproductionVerdict:
+        reported = self.experiment.reported
+        return reproduction_verdict(self.accuracies, reported.validation_accuracy if reported else None)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A step and its twin: ``comparison.difference`` is the twin's mean minus the step's, in percentage points."""
+
+    step: Row
+    twin: Row
+
+    @property
+    def one_place(self) -> bool:
+        """Whether both have results, and from the same root."""
+        return self.step.place is not None and self.step.place == self.twin.place
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        return compare(self.step.accuracies, self.twin.accuracies)
+
+    @property
+    def text(self) -> str:
+        """Which of the two is better, or why that is not said."""
+        if not self.step.results or not self.twin.results:
+            return "missing"
+        if not self.one_place:
+            return "not compared: two machines"
+        names = {"first": self.step.experiment.name, "second": self.twin.experiment.name}
+        word = self.comparison.word
+        return f"{names[word]} is better" if word in names else word
+
+
+def collect(catalogue: Catalogue, roots: Sequence[Path]) -> list[Row]:
+    """A row for every experiment of the catalogue, in its order.
+
+    For each experiment the first root with a finished run of the present definition is used; without one, the first
+    with a partial run, then the first with a stale one. A record that cannot be read becomes a note of its row.
+    """
+    rows = []
+    for experiment in catalogue:
+        shelves = [read_shelf(root, experiment) for root in roots]
+        parent = catalogue[experiment.parent] if experiment.parent else None
+        rows.append(make_row(experiment, parent, shelves))
+    return rows
+
+
+def twins(rows: Sequence[Row]) -> list[Pair]:
+    """The pairs of steps and twins, in the order of the twins."""
+    by_name = {row.experiment.name: row for row in rows}
+    return [Pair(by_name[row.experiment.twin_of], row) for row in rows if row.experiment.twin_of in by_name]
+
+
+def place_name(root: Path) -> str:
+    """What a report calls a root: ``runs`` is 'your runs', ``results/<hardware>`` the hardware."""
+    name = root.name or root.resolve().name
+    return "your runs" if name == "runs" else name
+
+
+def read_shelf(root: Path, experiment: Experiment) -> Shelf:
+    """All records of one experiment under one root, sorted out; never raises for a bad record."""
+    wanted = definition_hash(experiment)
+    current: list[Result] = []
+    partial: list[Result] = []
+    stale: list[Result] = []
+    problems: list[str] = []
+    for directory in sorted((root / experiment.name).glob("seed-*"), key=lambda path: (len(path.name), path.name)):
+        if re.fullmatch(r"seed-\d+", directory.name) is None:
+            continue
+        try:
+            result = read_result(directory)
+            if result is not None:
+                check(result, directory, experiment)
+        except (ResultError, OSError, UnicodeDecodeError) as error:
+            problems.append(str(error))
+            continue
+        if result is not None:
+            same = result.definition_hash == wanted
+            (stale if not same else current if result.finished else partial).append(result)
+    return Shelf(place_name(root), tuple(current), tuple(partial), tuple(stale), tuple(problems))
+
+
+def check(result: Result, directory: Path, experiment: Experiment) -> None:
+    """ResultError where a record stands in a directory that is not its own, or holds figures that cannot be.
+
+    A run directory that was copied under another seed would otherwise count as a further, independent seed.
+    """
+    where = f"{directory.parent.name}/{directory.name}"
+    if result.experiment != experiment.name or f"seed-{result.seed}" != directory.name:
+        raise ResultError(f"{where} holds the result of {result.experiment}/seed-{result.seed}; move it back and report again")
+    for record in result.epochs:
+        for value in (record.validation_accuracy, record.train_accuracy, record.validation_loss, record.train_loss, record.seconds):
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                raise ResultError(f"{where} holds {value!r} in epoch {record.epoch}; expected a finite number")
+
+
+def make_row(experiment: Experiment, parent: Experiment | None, shelves: Sequence[Shelf]) -> Row:
+    """Choose the shelf that stands for the experiment and say what the others hold."""
+    chosen = next((s for s in shelves if s.current), None) or next((s for s in shelves if s.partial), None)
+    chosen = chosen or next((s for s in shelves if s.stale), None)
+    notes = [f"unreadable ({shelf.place}): {problem}" for shelf in shelves for problem in shelf.problems]
+    for shelf in shelves:
+        notes += left_out(shelf, shelf is chosen, chosen is not None and bool(chosen.current))
+    if chosen and len({(result.device, result.engine) for result in chosen.current}) > 1:
+        notes.append(f"the runs of {chosen.place} come from more than one device or engine")
+    unreadable = any(shelf.problems for shelf in shelves)
+    if chosen is None:
+        return Row(experiment, parent, None, (), (), (), tuple(notes), unreadable)
+    return Row(experiment, parent, chosen.place, chosen.current, chosen.partial, chosen.stale, tuple(notes), unreadable)
+
+
+def left_out(shelf: Shelf, chosen: bool, judged: bool) -> list[str]:
+    """Sentences about the runs of a shelf that do not count: all of another shelf, partial and stale ones of any."""
+    notes = []
+    if shelf.current and not chosen:
+        notes.append(f"{counted(len(shelf.current), 'more seed')} on {shelf.place}, not counted here")
+    if shelf.partial and (judged or not chosen):
+        notes.append(f"{counted(len(shelf.partial), 'unfinished run')} ({shelf.place}), not counted")
+    if shelf.stale:
+        notes.append(f"{counted(len(shelf.stale), 'stale run')} ({shelf.place}): the definition has changed since; run again")
+    return notes
+
+
+def setup(result: Result) -> str:
+    """'cpu, 2 threads, kernels' or 'cuda, eager'."""
+    threads = f", {counted(result.threads, 'thread')}" if result.device == "cpu" else ""
+    return f"{result.device}{threads}, {result.engine}"
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None

@@ -1,0 +1,198 @@
+"""The table of experiments as records, CSV, Markdown and console text, and the lines printed after a run."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from budgetnet.definition import Experiment, Mark, definition_hash
+from budgetnet.report.collect import Pair, Row, counted
+from budgetnet.report.words import change_phrases, inherited_marks, number_marks
+from budgetnet.results import Result
+from budgetnet.verdict import aim_verdict, reproduction_verdict
+
+CSV_COLUMNS = (
+    "name", "parameters", "bound", "aim", "reported", "n", "mean", "sd", "best_mean", "aim_verdict", "reproduction_verdict",
+    "seconds", "device", "status", "source", "results_from", "change",
+)  # fmt: skip
+
+NOTHING = "–"
+
+
+def percent(value: float | None) -> str:
+    """An accuracy with two decimals; a dash for none."""
+    return NOTHING if value is None else f"{value:.2f}"
+
+
+def count(value: int | None) -> str:
+    return NOTHING if value is None else f"{value:,}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds, with a decimal below a hundred; a dash for none."""
+    return NOTHING if seconds is None else f"{seconds:.1f}" if seconds < 100 else f"{seconds:,.0f}"
+
+
+def spread(mean: float | None, sd: float | None) -> str:
+    """``99.42 ± 0.05``; the mean alone where there is no sd."""
+    return percent(mean) if mean is None or sd is None else f"{mean:.2f} ± {sd:.2f}"
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """A difference with its sign; a dash for none."""
+    return NOTHING if value is None else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def change_text(row: Row, numbers: dict[Mark, int] | None = None) -> str:
+    """The difference to the parent in one line; with ``numbers``, a dagger and footnote number behind marked values."""
+    return ", ".join(phrase.text + daggers(phrase.marks, numbers) for phrase in change_phrases(row.experiment, row.parent))
+
+
+def daggers(marks: Sequence[Mark], numbers: dict[Mark, int] | None) -> str:
+    return "†" + ",".join(str(numbers[mark]) for mark in marks) if marks and numbers else ""
+
+
+# --- records and CSV --------------------------------------------------------------------------------------------------
+
+
+def record(row: Row) -> dict[str, Any]:
+    """A row as JSON-ready data: the CSV's columns with full precision, both verdicts' numbers, notes and seeds."""
+    experiment = row.experiment
+    return {
+        "name": experiment.name,
+        "parameters": row.parameters,
+        "bound": experiment.budget.bound,
+        "aim": experiment.aim.accuracy if experiment.aim else None,
+        "reported": experiment.reported.validation_accuracy if experiment.reported else None,
+        "n": len(row.results),
+        "mean": row.aim.mean,
+        "sd": row.aim.sd,
+        "best_mean": row.best_mean,
+        "aim_verdict": row.aim.text,
+        "reproduction_verdict": row.reproduction.text,
+        "seconds": row.seconds,
+        "device": row.setup,
+        "status": row.status,
+        "source": experiment.source,
+        "results_from": row.place,
+        "change": change_text(row),
+        "twin_of": experiment.twin_of,
+        "seeds": [result.seed for result in row.results],
+        "accuracies": row.accuracies,
+        "aim_numbers": row.aim.as_dict(),
+        "reproduction_numbers": row.reproduction.as_dict(),
+        "notes": list(row.notes),
+    }
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """The table as CSV with a header; numbers in full precision, empty fields for what is not known."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: "" if value is None else value for key, value in record(row).items()})
+    return stream.getvalue()
+
+
+# --- Markdown ---------------------------------------------------------------------------------------------------------
+
+MARKDOWN_COLUMNS = (
+    "experiment", "change", "parameters", "bound", "aim %", "reported %", "ours % (last epoch)", "best epoch %", "aim", "reproduction",
+    "s/run", "results", "source",
+)  # fmt: skip
+RIGHT = {"parameters", "bound", "aim %", "reported %", "ours % (last epoch)", "best epoch %", "s/run"}
+
+
+def markdown(rows: Sequence[Row], pairs: Sequence[Pair]) -> str:
+    """The tables of experiments and twins as Markdown, with the marks' reasons and the rows' notes below."""
+    numbers = number_marks(row.experiment for row in rows)
+    lines = ["# Results", "", "Accuracies are in percent: mean ± standard deviation over seeds, last epoch."]
+    lines += ["The best epoch is for information and never judged.", ""]
+    lines += _table(MARKDOWN_COLUMNS, [_markdown_cells(row, numbers) for row in rows])
+    if pairs:
+        columns = ("step", "twin", "parameters", "twin's", "step %", "twin %", "difference", "95 % interval", "which is better")
+        lines += ["", "## Twins", "", *_table(columns, [pair_cells(pair) for pair in pairs])]
+    if numbers:
+        lines += ["", "## Values that no source gives", ""]
+        lines += [f"- †{number} `{mark.field}`, {mark.kind}: {mark.why}" for mark, number in numbers.items()]
+    notes = [f"- {row.experiment.name}: {note}" for row in rows for note in row.notes]
+    return "\n".join([*lines, *(["", "## Notes", "", *notes] if notes else []), ""])
+
+
+def _markdown_cells(row: Row, numbers: dict[Mark, int]) -> list[str]:
+    experiment = row.experiment
+    inherited = daggers(inherited_marks(experiment, change_phrases(experiment, row.parent)), numbers)
+    seeds = f" ({row.status})" if row.results else ""
+    where = f"{row.place}: {row.setup}" if row.setup else NOTHING
+    return [
+        experiment.name + inherited, change_text(row, numbers), count(row.parameters), count(experiment.budget.bound),
+        percent(row.aim.aim), percent(row.reproduction.reported), spread(row.aim.mean, row.aim.sd) + seeds if row.results else row.status,
+        percent(row.best_mean), row.aim.text, row.reproduction.text, duration(row.seconds), where, experiment.source or NOTHING,
+    ]  # fmt: skip
+
+
+def pair_cells(pair: Pair) -> list[str]:
+    """The cells of the twin table: names, parameters, accuracies, difference, interval, which is better."""
+    found = pair.comparison
+    judged = pair.one_place
+    interval = f"{signed(found.lower, 3)} … {signed(found.upper, 3)}" if judged and found.lower is not None else NOTHING
+    return [
+        pair.step.experiment.name, pair.twin.experiment.name, count(pair.step.parameters), count(pair.twin.parameters),
+        spread(pair.step.aim.mean, pair.step.aim.sd), spread(pair.twin.aim.mean, pair.twin.aim.sd),
+        signed(found.difference) if judged else NOTHING, interval, pair.text,
+    ]  # fmt: skip
+
+
+def _table(columns: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---:" if column in RIGHT else "---" for column in columns]
+    return ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in (columns, rule, *body)]
+
+
+# --- console ----------------------------------------------------------------------------------------------------------
+
+CONSOLE_COLUMNS = ("experiment", "parameters", "aim %", "reported %", "ours %", "best %", "aim", "reproduction", "s/run", "results")
+
+
+def console_text(rows: Sequence[Row]) -> str:
+    """The table as aligned text for a terminal, with the rows' notes below."""
+    body = [_console_cells(row) for row in rows]
+    widths = [max(len(line[column]) for line in (CONSOLE_COLUMNS, *body)) for column in range(len(CONSOLE_COLUMNS))]
+    right = {1, 2, 3, 4, 5, 8}
+    lines = []
+    for line in (CONSOLE_COLUMNS, *body):
+        cells = [cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    notes = [f"{row.experiment.name}: {note}" for row in rows for note in row.notes]
+    return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
+
+
+def _console_cells(row: Row) -> list[str]:
+    where = f"{row.status}, {row.place}" if row.place else row.status
+    return [
+        row.experiment.name, count(row.parameters), percent(row.aim.aim), percent(row.reproduction.reported),
+        spread(row.aim.mean, row.aim.sd), percent(row.best_mean), row.aim.text, row.reproduction.text, duration(row.seconds), where,
+    ]  # fmt: skip
+
+
+def verdict_lines(experiment: Experiment, results: Sequence[Result]) -> list[str]:
+    """The verdicts of one experiment over its results, in one to three lines; stale and unfinished runs are left out."""
+    wanted = definition_hash(experiment)
+    judged = [result for result in results if result.finished and result.definition_hash == wanted]
+    if not judged:
+        return [f"{experiment.name}: no finished run of this definition"]
+    accuracies = [result.last.validation_accuracy for result in judged]
+    aim = aim_verdict(accuracies, experiment.aim.accuracy if experiment.aim else None)
+    report = reproduction_verdict(accuracies, experiment.reported.validation_accuracy if experiment.reported else None)
+    best = sum(result.best.validation_accuracy for result in judged) / len(judged)
+    figure = f"{spread(aim.mean, aim.sd)} % over {counted(len(judged), 'seed')}, last epoch"
+    lines = [f"{experiment.name}: {figure} (best epoch {best:.2f} %, not judged)"]
+    if aim.aim is not None:
+        bounds = f"; one-sided 95 % bounds of the mean {aim.lower:.3f} and {aim.upper:.3f} %" if aim.lower is not None else ""
+        lines.append(f"  aim {aim.aim:.2f} %: {aim.text}{bounds}")
+    if report.reported is not None:
+        interval = f"; 95 % of single runs are expected in {report.lower:.3f} … {report.upper:.3f} %" if report.lower is not None else ""
+        lines.append(f"  reported {report.reported:.2f} %: {report.text}{interval}")
+    return lines

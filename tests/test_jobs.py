@@ -1,0 +1,42 @@
+"""Many runs: the same results in workers as alone; one that fails takes no other with it."""
+
+import pytest
+import torch
+
+from budgetnet.catalogue import Catalogue
+from budgetnet.engine.loop import Diverged
+from budgetnet.jobs import Failure, Job, run_all, workers_for
+from budgetnet.progress import ConsoleProgress
+from budgetnet.results import Result
+from budgetnet.run import Options
+from tests.own_catalogue import CATALOGUE
+
+pytest.importorskip("sklearn")
+EXPERIMENTS = Catalogue(CATALOGUE)
+
+
+def test_workers_give_what_one_process_gives_and_a_failure_stays_alone(tmp_path, capsys):
+    jobs = [Job(EXPERIMENTS[name], seed) for name, seed in [("small", 0), ("diverging", 0), ("small", 1)]]
+    roots = [tmp_path / "one", tmp_path / "two"]
+    outcomes = [run_all(jobs, Options(runs=root, epochs=2), workers, ConsoleProgress(bars=False)) for root, workers in zip(roots, (1, 2), strict=True)]
+    for one, two in zip(*outcomes, strict=True):
+        if isinstance(one, Failure):
+            assert isinstance(two, Failure)
+            assert type(one.error) is type(two.error) is Diverged
+            assert str(one.error) == str(two.error)
+        else:
+            assert isinstance(two, Result)
+            assert [r.validation_loss for r in one.epochs] == [r.validation_loss for r in two.epochs]
+    assert [type(outcome) for outcome in outcomes[0]] == [Result, Failure, Result]
+    states = [torch.load(root / "small" / "seed-1" / "checkpoint.pt", weights_only=True)["model"] for root in roots]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    output = capsys.readouterr().out
+    assert "small seed 0  epoch  2/4" in output
+    assert "diverging seed 0  failed: the loss is" in output
+
+
+@pytest.mark.parametrize(
+    ("jobs", "device", "asked", "expected"), [(1, "cpu", None, 1), (9, "cuda", None, 1), (9, "cpu", 3, 3), (2, "cpu", 5, 2), (3, "cuda", 2, 2)]
+)
+def test_number_of_workers(jobs, device, asked, expected):
+    assert workers_for(jobs, device, asked) == expected

@@ -1,0 +1,52 @@
+"""Progress: lines where there is no terminal, bars where there is."""
+
+import queue
+
+from budgetnet.metrics import EpochRecord
+from budgetnet.progress import ConsoleProgress, QueueProgress
+
+RECORD = EpochRecord(2, 0.1, 0.05, 98.5, 0.03, 99.25, 7.0)
+
+
+def tell(progress):
+    progress.start("step-13 seed 0", 1, 3, 100)
+    progress.tick("step-13 seed 0", 64)
+    progress.epoch("step-13 seed 0", RECORD, 3)
+    progress.finish("step-13 seed 0", "done")
+
+
+def test_plain_lines_without_a_terminal(capsys):
+    tell(ConsoleProgress())
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [
+        "step-13 seed 0  resumes after epoch 1/3",
+        "step-13 seed 0  epoch  2/3  lr 0.1      train  98.50 %  loss 0.0500  validation  99.25 %  loss 0.0300     7.0 s",
+        "step-13 seed 0  done",
+    ]
+    assert captured.err == ""
+
+
+def test_bars_on_a_terminal(capsys):
+    progress = ConsoleProgress(bars=True)
+    tell(progress)
+    progress.start("step-13 seed 1", 0, 3, 100)
+    progress.close()
+    captured = capsys.readouterr()
+    assert "step-13 seed 0: " in captured.err
+    assert "/300" in captured.err
+    assert "validation  99.25 %" in captured.out
+
+
+def test_the_queue_carries_everything_and_gathers_ticks(capsys):
+    messages = queue.Queue()
+    progress = QueueProgress(messages)
+    tell(progress)
+    for _ in range(1000):
+        progress.tick("step-13 seed 0", 64)
+    kinds = [kind for kind, _ in messages.queue]
+    assert kinds[:4] == ["start", "tick", "epoch", "finish"]
+    assert len(kinds) < 20
+    console = ConsoleProgress(bars=False)
+    for kind, content in messages.queue:
+        getattr(console, kind)(*content)
+    assert "resumes after epoch 1/3" in capsys.readouterr().out
