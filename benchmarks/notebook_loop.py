@@ -36,7 +36,9 @@ def notebook_transforms(experiment: Experiment) -> transforms.Compose:
     augmentation, spec = experiment.recipe.augmentation, experiment.data_set
     angle = augmentation.rotation
     return transforms.Compose([
-        transforms.RandomRotation((-angle, angle), fill=(int(augmentation.fill),)), transforms.ToTensor(), transforms.Normalize((spec.mean,), (spec.std,)),
+        transforms.RandomRotation((-angle, angle), fill=(int(augmentation.fill),)),
+        transforms.ToTensor(),
+        transforms.Normalize((spec.mean,), (spec.std,)),
     ])  # fmt: skip
 
 
@@ -55,7 +57,7 @@ class NotebookTraining:
 
     def epoch(self) -> float:
         self.model.train()
-        started, processed, correct, losses = time.perf_counter(), 0, 0, []
+        started, processed, correct, losses = time.perf_counter(), 0, 0.0, []
         for images, labels in self.loader:
             images, labels = images.to(self.device), labels.to(self.device)
             self.optimizer.zero_grad()

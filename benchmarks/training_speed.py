@@ -129,15 +129,23 @@ def main() -> None:
     for pair in range(arguments.pairs):
         for name, run in entries.items():
             speeds[name].append(run())
-        print(f"pair {pair + 1}/{arguments.pairs}: " + "  ".join(f"{name} {values[-1]:,.0f}" for name, values in speeds.items()), flush=True)
+        print(
+            f"pair {pair + 1}/{arguments.pairs}: " + "  ".join(f"{name} {values[-1]:,.0f}" for name, values in speeds.items()), flush=True
+        )
     peers = [name for name in entries if name.startswith("notebook")]
     fastest = max(peers, key=lambda name: statistics.median(speeds[name]))
-    print(f"\n{'':<30}{'images/s':>10}{'min':>9}{'max':>9}{'s/epoch':>9}{'ratio':>8}   (median over {arguments.pairs} pairs; ratio to '{fastest}')")
+    print(f"\nmedian over {arguments.pairs} pairs; ratio to '{fastest}'")
+    print(f"{'':<30}{'images/s':>10}{'min':>9}{'max':>9}{'s/epoch':>9}{'ratio':>8}")
     summary = {}
     for name, values in speeds.items():
         ratios = [own / peer for own, peer in zip(values, speeds[fastest], strict=True)]
         middle = statistics.median(values)
-        summary[name] = {"images_per_second": values, "median": middle, "ratio_to_fastest_notebook": statistics.median(ratios), "ratios": ratios}
+        summary[name] = {
+            "images_per_second": values,
+            "median": middle,
+            "ratio_to_fastest_notebook": statistics.median(ratios),
+            "ratios": ratios,
+        }
         print(f"{name:<30}{middle:>10,.0f}{min(values):>9,.0f}{max(values):>9,.0f}{60_000 / middle:>9.1f}{statistics.median(ratios):>8.2f}")
     if arguments.json:
         content = {"experiment": EXPERIMENT, "device": arguments.device, "environment": stamp(arguments.device), "entries": summary}

@@ -85,7 +85,9 @@ def load(source: str) -> Catalogue:
     except ModuleNotFoundError as error:
         if error.name != module_name.partition(".")[0] and error.name != module_name:
             raise
-        raise DefinitionError(f"no catalogue at {source!r}; expected a folder, a .py file or an importable module that defines CATALOGUE") from error
+        raise DefinitionError(
+            f"no catalogue at {source!r}; expected a folder, a .py file or an importable module that defines CATALOGUE"
+        ) from error
     entries = getattr(module, "CATALOGUE", None)
     if entries is None:
         raise DefinitionError(f"{source!r} defines no CATALOGUE; expected CATALOGUE = (experiment, …)")

@@ -21,6 +21,17 @@ OK, OTHER, USAGE, BUDGET, ACCURACY, DATA, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 Command = Callable[[argparse.Namespace, Catalogue], int]
 
+# Command -> module of budgetnet.commands and function in it; imported when the command is given.
+COMMANDS = {
+    "list": ("inspection", "list_experiments"),
+    "show": ("inspection", "show"),
+    "diff": ("inspection", "diff"),
+    "check": ("inspection", "check"),
+    "run": ("training", "run"),
+    "eval": ("evaluation", "score_weights"),
+    "report": ("reporting", "report"),
+}
+
 
 def parse_seeds(text: str) -> tuple[int, ...]:
     """'0-4', '0,2,5' or '3' as seeds, ascending, each once."""
@@ -39,35 +50,51 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _command(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, examples: str) -> argparse.ArgumentParser:
+def _command(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, examples: str
+) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(
         name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=f"examples:\n{examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--catalogue", metavar="SOURCE", help="a folder, .py file or module that defines CATALOGUE (default: the shipped experiments)")
+    parser.add_argument(
+        "--catalogue", metavar="SOURCE", help="a folder, .py file or module that defines CATALOGUE (default: the shipped experiments)"
+    )
     return parser
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="+", metavar="EXPERIMENT", help="experiments, or 'all', or a document's group such as 'progression'")
     parser.add_argument("--seeds", type=parse_seeds, default=(0,), metavar="SEEDS", help="such as 0, 0-4 or 0,2,5 (default: 0)")
-    parser.add_argument("--epochs", type=_positive, metavar="N", help="stop after N epochs: a partial run, which is never judged and goes on later")
+    parser.add_argument(
+        "--epochs", type=_positive, metavar="N", help="stop after N epochs: a partial run, which is never judged and goes on later"
+    )
     parser.add_argument("--workers", type=_positive, metavar="N", help="runs side by side (default: one a core on a CPU)")
     parser.add_argument("--threads", type=_positive, metavar="N", help="CPU threads of a run that is alone (default: every core)")
-    parser.add_argument("--engine", choices=("auto", "kernels", "eager"), default="auto", help="'eager' is the plain torch reference (default: auto)")
+    parser.add_argument(
+        "--engine", choices=("auto", "kernels", "eager"), default="auto", help="'eager' is the plain torch reference (default: auto)"
+    )
     parser.add_argument("--assert-aim", action="store_true", help=f"exit with status {ACCURACY} when an aim is missed")
-    parser.add_argument("--digits-fallback", action="store_true", help="train on scikit-learn's small digits where MNIST cannot be had; nothing is judged then")
+    parser.add_argument(
+        "--digits-fallback",
+        action="store_true",
+        help="train on scikit-learn's small digits where MNIST cannot be had; nothing is judged then",
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="budgetnet", description="How much accuracy does a parameter budget buy?", epilog="Every command explains itself: budgetnet run --help"
+        prog="budgetnet",
+        description="How much accuracy does a parameter budget buy?",
+        epilog="Every command explains itself: budgetnet run --help",
     )
     parser.add_argument("--version", action="version", version=f"budgetnet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     listing = _command(commands, "list", "list the experiments", "  budgetnet list\n  budgetnet list --json")
-    show = _command(commands, "show", "show a resolved definition and its layer table", "  budgetnet show step-07\n  budgetnet show step-07 --json")
+    show = _command(
+        commands, "show", "show a resolved definition and its layer table", "  budgetnet show step-07\n  budgetnet show step-07 --json"
+    )
     show.add_argument("name", metavar="EXPERIMENT")
     diff = _command(commands, "diff", "show the computed difference of two definitions", "  budgetnet diff step-06 step-07")
     diff.add_argument("before", metavar="BEFORE")
@@ -79,21 +106,31 @@ def build_parser() -> argparse.ArgumentParser:
         "  budgetnet run step-13 --seeds 0-2\n  budgetnet run progression --seeds 0-4 --device cuda\n  budgetnet run step-07 --epochs 2",
     )  # fmt: skip
     _add_run_options(run)
-    evaluate = _command(commands, "eval", "score trained weights on the test set", "  budgetnet eval step-13\n  budgetnet eval step-13 --seed 2 --runs runs")
+    evaluate = _command(
+        commands, "eval", "score trained weights on the test set", "  budgetnet eval step-13\n  budgetnet eval step-13 --seed 2 --runs runs"
+    )
     evaluate.add_argument("name", metavar="EXPERIMENT")
     evaluate.add_argument("--seed", type=int, help="which run's weights (default: the first there are)")
     report = _command(
         commands, "report", "turn stored results into tables, plots and a page",
         "  budgetnet report\n  budgetnet report --results results/cpu --out report",
     )  # fmt: skip
-    report.add_argument("--results", action="append", type=Path, metavar="DIR", help="folders with results; the first that has an experiment speaks for it")
-    report.add_argument("--out", type=Path, default=Path("report"), metavar="DIR", help="where index.html and the rest go (default: report)")
+    report.add_argument(
+        "--results", action="append", type=Path, metavar="DIR", help="folders with results; the first that has an experiment speaks for it"
+    )
+    report.add_argument(
+        "--out", type=Path, default=Path("report"), metavar="DIR", help="where index.html and the rest go (default: report)"
+    )
 
     for command in (run, evaluate, report):
-        command.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="the folder of the run directories (default: runs)")
+        command.add_argument(
+            "--runs", type=Path, default=Path("runs"), metavar="DIR", help="the folder of the run directories (default: runs)"
+        )
     for command in (run, evaluate):
         command.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="where to compute (default: auto)")
-        command.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds the data set's files (default: BUDGETNET_DATA, ./data, …)")
+        command.add_argument(
+            "--data", type=Path, metavar="DIR", help="the folder that holds the data set's files (default: BUDGETNET_DATA, ./data, …)"
+        )
     for command in (listing, show, diff, check, report):
         command.add_argument("--json", action="store_true", help="machine-readable output")
     return parser
@@ -106,8 +143,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.insert(0, "")  # so that --catalogue finds a module in the current folder, installed or not
     try:
         catalogue = load(arguments.catalogue) if arguments.catalogue else load_default()
-        module = {"run": "training", "eval": "evaluation", "report": "reporting"}.get(arguments.command, "inspection")
-        command: Command = getattr(import_module(f"budgetnet.commands.{module}"), arguments.command)
+        module, function = COMMANDS[arguments.command]
+        command: Command = getattr(import_module(f"budgetnet.commands.{module}"), function)
         return command(arguments, catalogue)
     except (DefinitionError, UnknownExperiment) as error:
         return complain(error, USAGE)

@@ -36,7 +36,11 @@ def usable_cores() -> int:
 
 def stamp(device: str) -> dict[str, Any]:
     """Versions and hardware, JSON-ready; ``device`` is 'cpu' or 'cuda'."""
-    found: dict[str, Any] = {"budgetnet": __version__, "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    found: dict[str, Any] = {
+        "budgetnet": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
     found |= {package: version_of(package) for package in PACKAGES}
     found |= {"cpu": cpu_name(), "cores": usable_cores()}
     if device == "cuda":

@@ -125,13 +125,17 @@ def _run_in_workers(jobs: Sequence[Job], options: Options, workers: int, progres
     return [outcomes[index] for index in range(len(jobs))]
 
 
-def _bury(processes: list[Any], jobs: Sequence[Job], taken: dict[int, int], outcomes: dict[int, Outcome], progress: ConsoleProgress) -> None:
+def _bury(
+    processes: list[Any], jobs: Sequence[Job], taken: dict[int, int], outcomes: dict[int, Outcome], progress: ConsoleProgress
+) -> None:
     """Give the jobs of dead workers an outcome; when no worker is left, every job that nobody took as well."""
     dead = [number for number, process in enumerate(processes) if process.exitcode is not None]
     lost = {taken[number] for number in dead if number in taken and taken[number] not in outcomes}
     if len(dead) == len(processes):
         lost = set(range(len(jobs))) - set(outcomes)
     for index in lost:
-        error = WorkerDied(f"the worker process of {jobs[index].name} ended without a word (killed, or out of memory); the same command resumes it")
+        error = WorkerDied(
+            f"the worker process of {jobs[index].name} ended without a word (killed, or out of memory); the same command resumes it"
+        )
         outcomes[index] = Failure(jobs[index], error)
         progress.finish(jobs[index].name, f"failed: {error}")

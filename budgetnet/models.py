@@ -18,8 +18,9 @@ class PlainCNN:
 
     ``widths`` are the channels of the 3×3 convolutions before the classifier; ``pool_after`` says after which of them
     (counted from one) pooling stands. Convolutions up to the last pooling are padded by one, later ones are not.
-    ``consolidate``, if given, holds the channels of a 1×1 convolution right before each pooling. ``classifier_kernel`` is the kernel
-    size of the last convolution, whose channels are the classes; it has no activation, normalization or dropout.
+    ``consolidate``, if given, holds the channels of a 1×1 convolution right before each pooling. ``classifier_kernel``
+    is the kernel size of the last convolution, whose channels are the classes; it has no activation, normalization or
+    dropout.
     Every other convolution is followed by ReLU and, as asked, batch normalization and channel dropout.
     """
 
@@ -32,12 +33,18 @@ class PlainCNN:
     classifier_kernel: int = 3
 
     def __post_init__(self) -> None:
-        require(self, "widths", lambda v: isinstance(v, tuple) and v and all(map(is_count, v)), "a tuple of channel counts, each at least 1")
+        require(
+            self,
+            "widths",
+            lambda v: isinstance(v, tuple) and len(v) > 0 and all(map(is_count, v)),
+            "a tuple of channel counts, each at least 1",
+        )
         require(self, "bias", lambda v: isinstance(v, bool), "True or False")
         require(self, "norm", lambda v: isinstance(v, bool), "True or False")
         require(self, "dropout", is_fraction, "a probability in [0, 1)")
         require(
-            self, "pool_after", lambda v: isinstance(v, tuple) and list(v) == sorted(set(v)) and set(v) <= set(range(1, len(self.widths) + 1)),
+            self, "pool_after",
+            lambda v: isinstance(v, tuple) and list(v) == sorted(set(v)) and set(v) <= set(range(1, len(self.widths) + 1)),
             f"ascending numbers of convolutions between 1 and {len(self.widths)}",
         )  # fmt: skip
         require(
@@ -74,7 +81,9 @@ class PlainCNN:
                 parts[f"pool{place + 1}"] = nn.MaxPool2d(2)
                 size = [side // 2 for side in size]
         if min(size) < self.classifier_kernel:
-            raise DefinitionError(f"PlainCNN.widths is {self.widths!r}; expected fewer unpadded convolutions or poolings for images of {image_shape}")
+            raise DefinitionError(
+                f"PlainCNN.widths is {self.widths!r}; expected fewer unpadded convolutions or poolings for images of {image_shape}"
+            )
         parts["classifier"] = nn.Conv2d(channels, classes, self.classifier_kernel, bias=self.bias)
         parts["average"] = nn.AdaptiveAvgPool2d(1)
         parts["flatten"] = nn.Flatten()

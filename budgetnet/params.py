@@ -37,7 +37,9 @@ def count(model: nn.Module) -> Counts:
             trainable += parameter.numel()
         else:
             non_trainable += parameter.numel()
-    moving = {id(buffer): buffer.numel() for name, buffer in model.named_buffers() if name.rpartition(".")[2] in ("running_mean", "running_var")}
+    moving = {
+        id(buffer): buffer.numel() for name, buffer in model.named_buffers() if name.rpartition(".")[2] in ("running_mean", "running_var")
+    }
     return Counts(trainable, non_trainable, trainable + non_trainable + sum(moving.values()))
 
 
@@ -88,7 +90,7 @@ class LayerTable:
         """The table, aligned; the total is torchsummary's own."""
         rows = sorted(self.rows, key=lambda row: -row.parameters) if largest_first else self.rows
         lines = [f"{'layer':<22}{'output shape':<20}{'parameters':>12}"]
-        lines += [f"{row.layer:<22}{str(row.output_shape):<20}{row.parameters:>12,}" for row in rows]
+        lines += [f"{row.layer:<22}{row.output_shape!s:<20}{row.parameters:>12,}" for row in rows]
         return "\n".join([*lines, f"{'total':<22}{'':<20}{self.total:>12,}"])
 
 

@@ -43,7 +43,14 @@ class ConsoleProgress:
         if self._show_bars:
             position = next(n for n in range(len(self._bars) + 1) if n not in {-bar.pos for bar in self._bars.values()})
             self._bars[job] = tqdm(
-                total=epochs * images, initial=epoch * images, desc=job, unit=" images", unit_scale=True, position=position, leave=False, dynamic_ncols=True
+                total=epochs * images,
+                initial=epoch * images,
+                desc=job,
+                unit=" images",
+                unit_scale=True,
+                position=position,
+                leave=False,
+                dynamic_ncols=True,
             )
 
     def tick(self, job: str, images: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Options:
     """
 
     runs: Path = Path("runs")
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
     data_dir: Path | None = None
     download: bool = True
     epochs: int | None = None
@@ -115,7 +115,8 @@ def target_epochs(experiment: Experiment, options: Options) -> int:
         return planned
     if not 1 <= options.epochs <= planned:
         raise DefinitionError(
-            f"--epochs is {options.epochs}; expected 1 to {planned}, the epochs of {experiment.name}'s recipe (derive an experiment to train longer)"
+            f"--epochs is {options.epochs}; expected 1 to {planned}, the epochs of {experiment.name}'s recipe "
+            "(derive an experiment to train longer)"
         )
     return options.epochs
 
@@ -154,7 +155,9 @@ def run(experiment: Experiment, seed: int, options: Options, progress: Progress)
         result = _record(experiment, seed, counts, records, training, data, options)
         directory.save_weights(training.model.state_dict())
         directory.save_result(result)
-        progress.finish(job, f"done: validation {result.last.validation_accuracy:.2f} % after epoch {result.last.epoch}, {result.seconds:.0f} s")
+        progress.finish(
+            job, f"done: validation {result.last.validation_accuracy:.2f} % after epoch {result.last.epoch}, {result.seconds:.0f} s"
+        )
     return result
 
 
@@ -181,27 +184,34 @@ def _scalars(directory: RunDirectory, epoch: int) -> Iterator[Any]:
         directory.log("tensorboard is not installed: no event files are written")
         yield lambda record: None
         return
-    writer = SummaryWriter(str(directory.path), purge_step=epoch + 1 if epoch else None)  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(str(directory.path), purge_step=epoch + 1 if epoch else None)
 
     def write(record: EpochRecord) -> None:
         for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr"):
-            writer.add_scalar(name.replace("_", "/", 1), getattr(record, name), record.epoch)  # type: ignore[no-untyped-call]
-        writer.flush()  # type: ignore[no-untyped-call]
+            writer.add_scalar(name.replace("_", "/", 1), getattr(record, name), record.epoch)
+        writer.flush()
 
     try:
         yield write
     finally:
-        writer.close()  # type: ignore[no-untyped-call]
+        writer.close()
 
 
 def _record(
-    experiment: Experiment, seed: int, counts: params.Counts, records: list[EpochRecord], training: Training, data: _ResidentData, options: Options
+    experiment: Experiment,
+    seed: int,
+    counts: params.Counts,
+    records: list[EpochRecord],
+    training: Training,
+    data: _ResidentData,
+    options: Options,
 ) -> Result:
     test = data.test_batches() if len(records) == experiment.recipe.epochs else None  # the test set once, at the end
     scores = None if test is None else evaluate(training.path.forward, test, data.classes)
     return Result(
-        experiment=experiment.name, definition_hash=definition_hash(experiment), seed=seed, definition=plain(experiment), parameters=asdict(counts),
-        epochs_planned=experiment.recipe.epochs, epochs=tuple(records), validation=experiment.recipe.protocol.validation,
+        experiment=experiment.name, definition_hash=definition_hash(experiment), seed=seed, definition=plain(experiment),
+        parameters=asdict(counts), epochs_planned=experiment.recipe.epochs, epochs=tuple(records),
+        validation=experiment.recipe.protocol.validation,
         device=options.settings.device, engine=training.path.name, precision=training.path.precision, threads=options.settings.threads,
         environment=stamp(options.settings.device),
         test_accuracy=None if scores is None else scores.accuracy, test_loss=None if scores is None else scores.loss,

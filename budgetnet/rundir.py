@@ -59,7 +59,9 @@ class RunDirectory:
         try:
             state: dict[str, Any] = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises many kinds for a damaged file
-            raise RunDirectoryError(f"{self.checkpoint_path} cannot be read ({type(error).__name__}); delete it to start this run again") from error
+            raise RunDirectoryError(
+                f"{self.checkpoint_path} cannot be read ({type(error).__name__}); delete it to start this run again"
+            ) from error
         return state if state.get("definition_hash") == definition_hash else None
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
@@ -75,7 +77,9 @@ class RunDirectory:
             from safetensors.torch import save
         except ImportError:
             return False
-        write_atomically(self.path / "weights.safetensors", save({name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()}))
+        write_atomically(
+            self.path / "weights.safetensors", save({name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()})
+        )
         return True
 
     def save_result(self, result: Result) -> None:
@@ -116,7 +120,9 @@ def open_run(root: Path, experiment: str, seed: int) -> Iterator[RunDirectory]:
         except OSError as error:
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
-            raise RunDirectoryError(f"{path} is in use by another budgetnet process (pid {owner}); wait for it, or choose --runs DIR") from error
+            raise RunDirectoryError(
+                f"{path} is in use by another budgetnet process (pid {owner}); wait for it, or choose --runs DIR"
+            ) from error
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

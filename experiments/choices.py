@@ -13,19 +13,27 @@ from .progression import STEP_06, STEP_09
 HELD_OUT = Protocol(validation="holdout", holdout=10_000)
 
 
-def candidates(step: Experiment, field: str, values: tuple[float, ...]) -> tuple[Experiment, ...]:
-    """``step`` under the hold-out protocol, once for every value of 'dropout' or 'lr'."""
-    found = []
-    for value in values:
-        model = replace(step.model, dropout=value) if field == "dropout" else step.model
-        recipe = change(protocol=HELD_OUT, optimizer=change(lr=value)) if field == "lr" else change(protocol=HELD_OUT)
-        child = derive(step, f"{step.name}-{field}-{value:g}".replace(".", "p"), model=model, recipe=recipe, aim=None)
-        found.append(replace(child, parent=None))  # the step itself is in another catalogue
-    return tuple(found)
+def held_out(experiment: Experiment) -> Experiment:
+    """The experiment under the hold-out protocol, judged against nothing, with no parent in this catalogue."""
+    return replace(experiment, recipe=replace(experiment.recipe, protocol=HELD_OUT), parent=None, aim=None)
 
 
-DROPOUTS = candidates(STEP_06, "dropout", (0.025, 0.05, 0.075))
-RATES = candidates(STEP_09, "lr", (0.02, 0.05, 0.1, 0.19))
+DROPOUTS = tuple(
+    held_out(derive(STEP_06, f"step-06-dropout-{value:g}".replace(".", "p"), model=replace(STEP_06.model, dropout=value)))
+    for value in (0.025, 0.05, 0.075)
+)
+# The rates were compared before the dropout was chosen, with the middle candidate.
+RATES = tuple(
+    held_out(
+        derive(
+            STEP_09,
+            f"step-09-lr-{value:g}".replace(".", "p"),
+            model=replace(STEP_09.model, dropout=0.05),
+            recipe=change(optimizer=change(lr=value)),
+        )
+    )
+    for value in (0.02, 0.05, 0.1, 0.19)
+)
 
 CATALOGUE = (*DROPOUTS, *RATES)
 GROUPS = {"dropout": DROPOUTS, "rates": RATES}

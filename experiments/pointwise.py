@@ -12,7 +12,7 @@ from budgetnet.definition import Budget, Experiment, Mark, derive
 
 from .progression import STEPS
 
-WHY = "the write-up gives no widths for its 1×1 structure; the consolidation keeps about 0.7 of the channels, the rest uses up the step's own budget"
+WHY = "no widths are given for the 1×1 structure; the consolidation keeps about 0.7 of the channels, the rest uses up the step's budget"
 
 # step -> (channels of the 3×3 convolutions, channels of the two consolidations)
 WIDTHS: dict[str, tuple[tuple[int, ...], tuple[int, int]]] = {

@@ -25,7 +25,10 @@ def test_what_is_no_experiment_is_refused():
         Catalogue(["step-01"])
 
 
-@pytest.mark.parametrize(("name", "near"), [("step-7", "step-07"), ("step07", "step-07"), ("step-07-pontwise", "step-07-pointwise"), ("progresion", "progression")])
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("step-7", "step-07"), ("step07", "step-07"), ("step-07-pontwise", "step-07-pointwise"), ("progresion", "progression")],
+)
 def test_unknown_name_shows_near_ones(name, near):
     with pytest.raises(UnknownExperiment, match=f"did you mean .*{near}"):
         DEFAULT[name]
@@ -39,7 +42,7 @@ def test_a_name_near_nothing_points_to_the_list():
 def test_select_by_name_group_and_all():
     assert [e.name for e in DEFAULT.select(["step-02", "step-01", "step-02"])] == ["step-02", "step-01"]
     assert len(DEFAULT.select(["progression"])) == len(DEFAULT.select(["pointwise"])) == 13
-    assert [e.name for e in DEFAULT.select(["step-13", "all"])][0] == "step-13"
+    assert next(e.name for e in DEFAULT.select(["step-13", "all"])) == "step-13"
     assert len(DEFAULT.select(["all", "progression"])) == 26
 
 

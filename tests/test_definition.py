@@ -9,8 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetnet.definition import (
-    SGD, Aim, Augmentation, Budget, DataFile, DataSet, DefinitionError, Experiment, Mark, Protocol, Recipe, Reported, StepLR, change,
-    definition_hash, derive, difference, flatten, plain,
+    SGD,
+    Aim,
+    Augmentation,
+    Budget,
+    DataFile,
+    DataSet,
+    DefinitionError,
+    Experiment,
+    Mark,
+    Protocol,
+    Recipe,
+    Reported,
+    StepLR,
+    change,
+    definition_hash,
+    derive,
+    difference,
+    flatten,
+    plain,
 )  # fmt: skip
 from budgetnet.models import PlainCNN
 
@@ -134,7 +151,9 @@ def test_hash_follows_training_and_nothing_else():
     base = experiment()
     for prose in ({"notes": "x"}, {"aim": Aim(99)}, {"budget": Budget(bound=99_999)}, {"reported": Reported(99)}, {"source": "y"}):
         assert definition_hash(derive(base, "other", **prose)) == definition_hash(base)
-    assert definition_hash(dataclasses.replace(base, data_set=dataclasses.replace(DATA, mirrors=("https://example.org/",)))) == definition_hash(base)
+    assert definition_hash(
+        dataclasses.replace(base, data_set=dataclasses.replace(DATA, mirrors=("https://example.org/",)))
+    ) == definition_hash(base)
     for shaping in ({"recipe": change(batch_size=65)}, {"recipe": change(schedule=StepLR(6))}, {"model": PlainCNN(widths=(4, 4, 4, 4, 5))}):
         assert definition_hash(derive(base, "other", **shaping)) != definition_hash(base)
     assert definition_hash(dataclasses.replace(base, data_set=dataclasses.replace(DATA, mean=0.2))) != definition_hash(base)

@@ -47,7 +47,9 @@ def assert_equal(reference, own, gradients=True):
     for (name, expected), actual in zip(reference[1].named_parameters(), own[1].parameters(), strict=True):
         if gradients:
             scale = expected.grad.abs().max().item()
-            torch.testing.assert_close(actual.grad, expected.grad, rtol=1e-3, atol=1e-4 * scale + 1e-7, msg=lambda m, name=name: f"{name}: {m}")
+            torch.testing.assert_close(
+                actual.grad, expected.grad, rtol=1e-3, atol=1e-4 * scale + 1e-7, msg=lambda m, name=name: f"{name}: {m}"
+            )
     for expected, actual in zip(reference[1].buffers(), own[1].buffers(), strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
 
@@ -64,7 +66,12 @@ widths = st.lists(st.integers(1, 17), min_size=5, max_size=5).map(tuple)
 @given(widths, st.booleans(), st.booleans(), st.sampled_from([0.0, 0.3]), st.sampled_from([1, 3]), st.integers(2, 40), st.booleans())
 def test_any_plain_network_equals_torch(c, bias, norm, dropout, classifier, count, pointwise):
     description = PlainCNN(
-        widths=c, bias=bias, norm=norm, dropout=dropout, classifier_kernel=classifier, consolidate=(max(1, c[1] - 2), max(1, c[3] - 2)) if pointwise else ()
+        widths=c,
+        bias=bias,
+        norm=norm,
+        dropout=dropout,
+        classifier_kernel=classifier,
+        consolidate=(max(1, c[1] - 2), max(1, c[3] - 2)) if pointwise else (),
     )
     torch.manual_seed(1)
     model = description.build(SHAPE, 10)

@@ -13,7 +13,9 @@ from budgetnet.engine.paths import EngineError, Settings, choose_path, cross_ent
 from budgetnet.models import PlainCNN
 
 SHAPE = (1, 28, 28)
-RECIPE = Recipe(optimizer=SGD(lr=0.05, momentum=0.9), batch_size=32, epochs=4, schedule=StepLR(2), augmentation=Augmentation(rotation=5, fill=1))
+RECIPE = Recipe(
+    optimizer=SGD(lr=0.05, momentum=0.9), batch_size=32, epochs=4, schedule=StepLR(2), augmentation=Augmentation(rotation=5, fill=1)
+)
 MODEL = PlainCNN(widths=(6, 6, 6, 6, 6), dropout=0.1)
 
 

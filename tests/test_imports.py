@@ -53,15 +53,20 @@ def test_room_imports_only_what_it_may(path):
         assert not strangers
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if room(p) not in ("cli", "commands")], ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if room(p) not in ("cli", "commands")], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_experiments_are_imported_by_name_only(path):
     assert not any(name.split(".")[0] in ("experiments", "budgetnet_experiments") for name in imported(path))
 
 
-@pytest.mark.parametrize("module", ["budgetnet", "budgetnet.cli", "budgetnet.definition", "budgetnet.results", "budgetnet.report.build", "budgetnet.verdict"])
+@pytest.mark.parametrize(
+    "module", ["budgetnet", "budgetnet.cli", "budgetnet.definition", "budgetnet.results", "budgetnet.report.build", "budgetnet.verdict"]
+)
 def test_importing_starts_nothing_heavy(module):
     code = (
-        f"import {module}, sys, threading; heavy = {{'torch', 'torchvision', 'matplotlib.pyplot', 'tensorboard', 'sklearn'}} & set(sys.modules); "
+        f"import {module}, sys, threading; "
+        "heavy = {'torch', 'torchvision', 'matplotlib.pyplot', 'tensorboard', 'sklearn'} & set(sys.modules); "
         "sys.exit(f'{heavy} {threading.active_count()}' if heavy or threading.active_count() > 1 else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -18,7 +18,10 @@ EXPERIMENTS = Catalogue(CATALOGUE)
 def test_workers_give_what_one_process_gives_and_a_failure_stays_alone(tmp_path, capsys):
     jobs = [Job(EXPERIMENTS[name], seed) for name, seed in [("small", 0), ("diverging", 0), ("small", 1)]]
     roots = [tmp_path / "one", tmp_path / "two"]
-    outcomes = [run_all(jobs, Options(runs=root, epochs=2), workers, ConsoleProgress(bars=False)) for root, workers in zip(roots, (1, 2), strict=True)]
+    outcomes = [
+        run_all(jobs, Options(runs=root, epochs=2), workers, ConsoleProgress(bars=False))
+        for root, workers in zip(roots, (1, 2), strict=True)
+    ]
     for one, two in zip(*outcomes, strict=True):
         if isinstance(one, Failure):
             assert isinstance(two, Failure)
@@ -36,7 +39,8 @@ def test_workers_give_what_one_process_gives_and_a_failure_stays_alone(tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("jobs", "device", "asked", "expected"), [(1, "cpu", None, 1), (9, "cuda", None, 1), (9, "cpu", 3, 3), (2, "cpu", 5, 2), (3, "cuda", 2, 2)]
+    ("jobs", "device", "asked", "expected"),
+    [(1, "cpu", None, 1), (9, "cuda", None, 1), (9, "cpu", 3, 3), (2, "cpu", 5, 2), (3, "cuda", 2, 2)],
 )
 def test_number_of_workers(jobs, device, asked, expected):
     assert workers_for(jobs, device, asked) == expected

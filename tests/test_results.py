@@ -11,8 +11,8 @@ from budgetnet.results import FINISHED, PARTIAL, Result, ResultError, read_resul
 def result(seed=0, accuracies=(98.0, 99.5, 99.1), planned=3, name="step-01"):
     epochs = tuple(EpochRecord(n, 0.1, 0.5 / n, 90.0 + n, 0.4 / n, accuracy, 1.5) for n, accuracy in enumerate(accuracies, start=1))
     return Result(
-        experiment=name, definition_hash="0123456789abcdef", seed=seed, definition={"name": name}, parameters={"trainable": 5}, epochs_planned=planned,
-        epochs=epochs, validation="test", device="cpu", engine="eager", precision="fp32", threads=1,
+        experiment=name, definition_hash="0123456789abcdef", seed=seed, definition={"name": name}, parameters={"trainable": 5},
+        epochs_planned=planned, epochs=epochs, validation="test", device="cpu", engine="eager", precision="fp32", threads=1,
     )  # fmt: skip
 
 

@@ -37,7 +37,10 @@ def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path):
 
 def test_unwritable_directory_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunDirectoryError, match=r"file/step-01/seed-0 cannot be written .*--runs DIR"), open_run(tmp_path / "file", "step-01", 0):
+    with (
+        pytest.raises(RunDirectoryError, match=r"file/step-01/seed-0 cannot be written .*--runs DIR"),
+        open_run(tmp_path / "file", "step-01", 0),
+    ):
         pass
 
 

@@ -35,7 +35,9 @@ def find_weights(roots: list[Path], experiment: Experiment, seed: int | None) ->
                     return directory / name
     which = "" if seed is None else f" of seed {seed}"
     command = f"budgetnet run {experiment.name}{'' if seed is None else f' --seeds {seed}'}"
-    raise WeightsError(f"{experiment.name} has no trained weights{which} in {', '.join(map(str, roots)) or 'any folder'}; make them with: {command}")
+    raise WeightsError(
+        f"{experiment.name} has no trained weights{which} in {', '.join(map(str, roots)) or 'any folder'}; make them with: {command}"
+    )
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -55,7 +57,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         raise WeightsError(f"{path} does not hold weights of this definition ({type(error).__name__}); run the experiment again") from error
 
 
-def eval(arguments: Namespace, catalogue: Catalogue) -> int:  # noqa: A001 (named after the command)
+def score_weights(arguments: Namespace, catalogue: Catalogue) -> int:
     """Accuracy, loss and confusion on the test set; nothing is trained."""
     experiment = catalogue[arguments.name]
     try:
@@ -81,4 +83,6 @@ def confusion_text(scores: Scores) -> str:
     """True classes down, predicted classes across."""
     width = max(len(str(max(map(max, scores.confusion)))), 4) + 1
     header = "true \\ predicted".ljust(17) + "".join(f"{n:>{width}}" for n in range(len(scores.confusion)))
-    return "\n".join([header, *(f"{n:<17}" + "".join(f"{count or '·':>{width}}" for count in row) for n, row in enumerate(scores.confusion))])
+    return "\n".join(
+        [header, *(f"{n:<17}" + "".join(f"{count or '·':>{width}}" for count in row) for n, row in enumerate(scores.confusion))]
+    )

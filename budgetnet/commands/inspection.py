@@ -14,11 +14,14 @@ def aligned(rows: list[tuple[Any, ...]], right: set[int]) -> str:
     """Rows as text columns; the first row is the header, columns in ``right`` are right-aligned."""
     cells = [[f"{cell:,}" if isinstance(cell, int) else "–" if cell is None else str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in cells]
+    lines = [
+        "  ".join(c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        for row in cells
+    ]
     return "\n".join([lines[0], "  ".join("─" * w for w in widths), *lines[1:]])
 
 
-def list(arguments: Namespace, catalogue: Catalogue) -> int:  # noqa: A001 (named after the command)
+def list_experiments(arguments: Namespace, catalogue: Catalogue) -> int:
     """Names, bounds, aims and reported accuracies; imports no torch, so it answers at once."""
     if arguments.json:
         print(json.dumps([_summary(experiment) for experiment in catalogue], indent=1))
@@ -53,7 +56,11 @@ def show(arguments: Namespace, catalogue: Catalogue) -> int:
     counts = params.count(model)
     if arguments.json:
         rows = params.layer_table(model, experiment.data_set.image_shape).rows
-        content = plain(experiment) | {"definition_hash": definition_hash(experiment), "parameters": vars(counts), "layers": [vars(row) for row in rows]}
+        content = plain(experiment) | {
+            "definition_hash": definition_hash(experiment),
+            "parameters": vars(counts),
+            "layers": [vars(row) for row in rows],
+        }
         print(json.dumps(content, indent=1))
         return 0
     print(f"{experiment.name}  (definition {definition_hash(experiment)})")
@@ -93,7 +100,9 @@ def diff(arguments: Namespace, catalogue: Catalogue) -> int:
     if not found:
         print(f"{arguments.before} and {arguments.after} train the same network in the same way")
         return 0
-    print(aligned([("field", arguments.before, arguments.after), *((name, repr(a), repr(b)) for name, (a, b) in found.items())], right=set()))
+    print(
+        aligned([("field", arguments.before, arguments.after), *((name, repr(a), repr(b)) for name, (a, b) in found.items())], right=set())
+    )
     return 0
 
 
@@ -113,5 +122,8 @@ def check(arguments: Namespace, catalogue: Catalogue) -> int:
         print(aligned(rows, right={1, 2, 3, 4}))
     broken = [name for name, v in verdicts.items() if not v.passed]
     if not arguments.json:
-        print(f"\n{len(verdicts)} experiments, {len(verdicts) - len(broken)} within their budgets" + (f"; broken: {', '.join(broken)}" if broken else ""))
+        print(
+            f"\n{len(verdicts)} experiments, {len(verdicts) - len(broken)} within their budgets"
+            + (f"; broken: {', '.join(broken)}" if broken else "")
+        )
     return 3 if broken else 0

@@ -65,8 +65,18 @@ def _with_data(experiments: Sequence[Experiment], arguments: Namespace, options:
         except DataError as error:
             if not arguments.digits_fallback:
                 raise
-            print(f"\n*** {error}\n*** Falling back to scikit-learn's 8×8 digits scaled up: this is NOT MNIST, and nothing is judged.\n", file=sys.stderr)
-            experiment = replace(experiment, name=f"{experiment.name}-digits", data_set=DIGITS, aim=None, reported=None, notes="Trained on small digits, not MNIST.")
+            print(
+                f"\n*** {error}\n*** Falling back to scikit-learn's 8×8 digits scaled up: this is NOT MNIST, and nothing is judged.\n",
+                file=sys.stderr,
+            )
+            experiment = replace(
+                experiment,
+                name=f"{experiment.name}-digits",
+                data_set=DIGITS,
+                aim=None,
+                reported=None,
+                notes="Trained on small digits, not MNIST.",
+            )
         ready.append(experiment)
     return ready
 

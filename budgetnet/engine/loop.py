@@ -71,8 +71,8 @@ class Training:
         """Go on from ``state``. Raises EngineError where another path made it: the run would be neither of the two."""
         if state["engine"] != self.path.name:
             raise EngineError(
-                f"the run was begun by the engine {state['engine']!r} and would go on with {self.path.name!r}; choose --engine {state['engine']}, "
-                "or delete its run directory to start again"
+                f"the run was begun by the engine {state['engine']!r} and would go on with {self.path.name!r}; "
+                f"choose --engine {state['engine']}, or delete its run directory to start again"
             )
         self.model.load_state_dict(state["model"])
         self.path.optimizer.load_state_dict(state["optimizer"])

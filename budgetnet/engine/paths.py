@@ -55,14 +55,14 @@ class EagerPath:
         with self._autocast():
             logits = self.model(images)
             loss = functional.cross_entropy(logits.float(), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         return loss.detach(), logits.detach()
 
     def forward(self, images: Tensor) -> Tensor:
         self.model.eval()
         with torch.no_grad(), self._autocast():
-            return self.model(images).float()  # type: ignore[no-any-return]
+            return self.model(images).float()
 
 
 def flatten_parameters(model: nn.Module) -> nn.Parameter:

@@ -53,7 +53,6 @@ def dots(rows: Sequence[Row]) -> list[Dot]:
     return sorted(found, key=lambda dot: (dot.parameters, dot.name))
 
 
-
 def parameters_plot(rows: Sequence[Row]) -> bytes | None:
     """A PNG of parameters against accuracy; None where there is nothing to show.
 

@@ -122,6 +122,21 @@ def markdown(rows: Sequence[Row], pairs: Sequence[Pair]) -> str:
     return "\n".join([*lines, *(["", "## Notes", "", *notes] if notes else []), ""])
 
 
+README_COLUMNS = ("experiment", "parameters", "reported %", "ours % (last epoch)", "aim", "reproduction")
+
+
+def readme_table(rows: Sequence[Row]) -> str:
+    """The few columns that a README has room for, of the experiments that have results."""
+    body = [
+        [
+            row.experiment.name, count(row.parameters), percent(row.reproduction.reported),
+            f"{spread(row.aim.mean, row.aim.sd)} ({row.status})",
+            f"{percent(row.aim.aim)}: {row.aim.text}", row.reproduction.text,
+        ] for row in rows if row.results
+    ]  # fmt: skip
+    return "\n".join(_table(README_COLUMNS, body))
+
+
 def _markdown_cells(row: Row, numbers: dict[Mark, int]) -> list[str]:
     experiment = row.experiment
     inherited = daggers(inherited_marks(experiment, change_phrases(experiment, row.parent)), numbers)

@@ -45,8 +45,8 @@ def _is_convolution(module: nn.Module) -> bool:
 
 def _is_pool(module: nn.Module) -> bool:
     return (
-        isinstance(module, nn.MaxPool2d) and module.kernel_size in (2, (2, 2)) and module.stride in (2, (2, 2)) and module.padding in (0, (0, 0))
-        and module.dilation in (1, (1, 1)) and not module.ceil_mode and not module.return_indices
+        isinstance(module, nn.MaxPool2d) and module.kernel_size in (2, (2, 2)) and module.stride in (2, (2, 2))
+        and module.padding in (0, (0, 0)) and module.dilation in (1, (1, 1)) and not module.ceil_mode and not module.return_indices
     )  # fmt: skip
 
 

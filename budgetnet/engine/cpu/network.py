@@ -40,7 +40,9 @@ class KernelNetwork:
     Raises KernelsUnavailable or NotLowerable where that is not possible. Results do not depend on ``threads``.
     """
 
-    def __init__(self, model: nn.Module, image_shape: tuple[int, int, int], capacity: int, threads: int = 1, library: ctypes.CDLL | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, image_shape: tuple[int, int, int], capacity: int, threads: int = 1, library: ctypes.CDLL | None = None
+    ) -> None:
         self._plans = lower(model)
         if any(tensor.dtype != torch.float32 or tensor.device.type != "cpu" for tensor in model.parameters()):
             raise NotLowerable("the kernels work on float32 on the CPU")
@@ -76,10 +78,11 @@ class KernelNetwork:
             layer.eps, layer.momentum = norm.eps, float(norm.momentum or 0.0)
             layer.gamma, layer.d_gamma = self._parameter(norm.weight)
             layer.beta, layer.d_beta = self._parameter(norm.bias)
-            assert norm.running_mean is not None and norm.running_var is not None  # lower() saw to it
+            assert norm.running_mean is not None  # lower() saw to it
+            assert norm.running_var is not None
             layer.running_mean, layer.running_var = norm.running_mean.data_ptr(), norm.running_var.data_ptr()
 
-    def _parameter(self, parameter: nn.Parameter | None) -> tuple[int | None, int | None]:
+    def _parameter(self, parameter: Tensor | None) -> tuple[int | None, int | None]:
         """Addresses of a parameter and of its gradient; both tensors stay where they are from now on."""
         if parameter is None:
             return None, None
@@ -134,7 +137,13 @@ class KernelNetwork:
                 plan.norm.num_batches_tracked.add_(1)
         logits = torch.empty(count, self.classes)
         self._library.convnet_forward(
-            self._layers, len(self._layers), ctypes.c_void_p(images.data_ptr()), count, ctypes.c_void_p(logits.data_ptr()), int(training), self._threads
+            self._layers,
+            len(self._layers),
+            ctypes.c_void_p(images.data_ptr()),
+            count,
+            ctypes.c_void_p(logits.data_ptr()),
+            int(training),
+            self._threads,
         )
         self._masks, self._seen = masks, count if training else 0
         return logits
@@ -142,6 +151,8 @@ class KernelNetwork:
     def backward(self, d_logits: Tensor) -> None:
         """Overwrite every parameter's ``.grad`` from the gradient of the logits (N, classes) of the last training forward."""
         if self._seen == 0 or tuple(d_logits.shape) != (self._seen, self.classes):
-            raise ValueError(f"gradient of shape {tuple(d_logits.shape)}; expected {(self._seen, self.classes)}, after forward(training=True)")
+            raise ValueError(
+                f"gradient of shape {tuple(d_logits.shape)}; expected {(self._seen, self.classes)}, after forward(training=True)"
+            )
         d_logits = d_logits.contiguous()
         self._library.convnet_backward(self._layers, len(self._layers), ctypes.c_void_p(d_logits.data_ptr()), self._seen, self._threads)
