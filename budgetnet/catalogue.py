@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 
 from budgetnet.definition import DefinitionError, Experiment
 
@@ -70,31 +72,45 @@ class Catalogue:
 def load(source: str) -> Catalogue:
     """The CATALOGUE of a package: ``source`` is a folder with an ``__init__.py``, a ``.py`` file, or a module's name.
 
-    Raises DefinitionError where there is no such thing or it defines no CATALOGUE.
+    Raises DefinitionError where there is no such thing, it cannot be imported, or it defines no CATALOGUE.
     """
     path = Path(source)
     if path.exists():
         path = path.resolve()
-        module_name = path.stem
-        if str(path.parent) not in sys.path:
-            sys.path.insert(0, str(path.parent))
+        if path.is_dir() and not (path / "__init__.py").exists():
+            raise DefinitionError(f"the folder {source!r} has no __init__.py; expected one that defines CATALOGUE")
+        sys.path.insert(0, str(path.parent))  # stays: worker processes find the definitions' classes by module name
+        module = _import(path.stem, source)
+        if not Path(module.__file__ or "").resolve().is_relative_to(path if path.is_dir() else path.parent):
+            raise DefinitionError(f"{source!r} has the name of another module, {module.__file__}; give the folder or file another name")
     else:
-        module_name = source
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name != module_name.partition(".")[0] and error.name != module_name:
-            raise
-        raise DefinitionError(
-            f"no catalogue at {source!r}; expected a folder, a .py file or an importable module that defines CATALOGUE"
-        ) from error
+        module = _import(source, source)
     entries = getattr(module, "CATALOGUE", None)
-    if entries is None:
+    if not isinstance(entries, tuple | list):
         raise DefinitionError(f"{source!r} defines no CATALOGUE; expected CATALOGUE = (experiment, …)")
     return Catalogue(entries, getattr(module, "GROUPS", None))
 
 
+def _import(name: str, source: str) -> ModuleType:
+    """Import a user's definitions; whatever is wrong in them becomes a DefinitionError with its place."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name in (name, name.partition(".")[0]):
+            raise DefinitionError(
+                f"no catalogue at {source!r}; expected a folder, a .py file or a module that defines CATALOGUE"
+            ) from error
+        raise DefinitionError(f"{source!r} imports {error.name!r}, which is not installed") from error
+    except SyntaxError as error:
+        raise DefinitionError(f"{error.filename}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:  # definitions are code: a mistyped keyword is a TypeError, a missing name a NameError
+        places = [frame for frame in traceback.extract_tb(error.__traceback__) if "budgetnet" not in Path(frame.filename).parts[-2:-1]]
+        places = [frame for frame in places if not frame.filename.startswith("<")]
+        raise DefinitionError(f"{places[-1].filename}, line {places[-1].lineno}: {error}" if places else str(error)) from error
+
+
 def load_default() -> Catalogue:
     """The shipped catalogue: the checkout's ``experiments``, or ``budgetnet_experiments`` of an installed wheel."""
-    checkout = Path(__file__).resolve().parent.parent / "experiments"
-    return load(str(checkout) if (checkout / "__init__.py").exists() else "budgetnet_experiments")
+    root = Path(__file__).resolve().parent.parent
+    checkout = root / "experiments"
+    return load(str(checkout) if (root / "setup.cfg").exists() and (checkout / "__init__.py").exists() else "budgetnet_experiments")

@@ -6,6 +6,7 @@ Exit status: 0 fine, 2 usage, 3 budget, 4 accuracy (with --assert-aim), 5 data, 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import sys
@@ -40,6 +41,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
         if match is None or (match[2] is not None and int(match[2]) < int(match[1])):
             raise argparse.ArgumentTypeError(f"{text!r} names no seeds; expected for example 0, 0-4 or 0,2,5")
+        if int(match[2] or match[1]) - int(match[1]) >= 10_000:
+            raise argparse.ArgumentTypeError(f"{text!r} names more than 10,000 seeds")
         seeds.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     return tuple(sorted(seeds))
 
@@ -139,13 +142,18 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit status. A user's mistake is a sentence on stderr, never a traceback."""
     arguments = build_parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no "±" shows a question mark, not a traceback
     if "" not in sys.path:
-        sys.path.insert(0, "")  # so that --catalogue finds a module in the current folder, installed or not
+        sys.path.append("")  # so that --catalogue finds a module in the current folder, installed or not
     try:
         catalogue = load(arguments.catalogue) if arguments.catalogue else load_default()
         module, function = COMMANDS[arguments.command]
         command: Command = getattr(import_module(f"budgetnet.commands.{module}"), function)
-        return command(arguments, catalogue)
+        status = command(arguments, catalogue)
+        sys.stdout.flush()
+        return status
     except (DefinitionError, UnknownExperiment) as error:
         return complain(error, USAGE)
     except KeyboardInterrupt:

@@ -90,11 +90,13 @@ class DataSet:
 
     def __post_init__(self) -> None:
         require(self, "name", lambda v: re.fullmatch(r"[a-z0-9][a-z0-9_-]*", v) is not None, "lower-case letters, digits, - and _")
-        require(self, "image_shape", lambda v: len(v) == 3 and all(map(is_count, v)), "(channels, height, width)")
+        require(self, "image_shape", lambda v: isinstance(v, tuple) and len(v) == 3 and all(map(is_count, v)), "(channels, height, width)")
         require(self, "classes", is_count, "a whole number of at least 1")
         require(self, "mean", is_number, "a number (of pixels scaled to 0..1)")
         require(self, "std", lambda v: is_number(v) and v > 0, "a number above 0 (of pixels scaled to 0..1)")
         require(self, "format", lambda v: v in ("idx", "folder", "digits"), "'idx', 'folder' or 'digits'")
+        require(self, "mirrors", lambda v: isinstance(v, tuple), "a tuple of addresses")
+        require(self, "files", lambda v: isinstance(v, tuple) and all(isinstance(f, DataFile) for f in v), "a tuple of DataFile(...)")
         if self.format == "idx":
             require(self, "files", lambda v: len(v) == 4, "four files: train images, train labels, test images, test labels")
 
@@ -115,6 +117,7 @@ class SGD:
         require(self, "lr", lambda v: is_number(v) and v > 0, "a number above 0")
         require(self, "momentum", is_fraction, "a number in [0, 1)")
         require(self, "weight_decay", lambda v: is_number(v) and v >= 0, "a number of at least 0")
+        require(self, "nesterov", lambda v: isinstance(v, bool) and (self.momentum > 0 or not v), "True (with a momentum above 0) or False")
 
 
 @dataclass(frozen=True)
@@ -343,6 +346,16 @@ def plain(value: Any) -> Any:
     return value
 
 
+def _essence(value: Any) -> Any:
+    """As ``plain``, without defaults, and with 5 and 5.0 the same."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kept = [f for f in dataclasses.fields(value) if f.default is dataclasses.MISSING or getattr(value, f.name) != f.default]
+        return {"kind": type(value).__name__, **{f.name: _essence(getattr(value, f.name)) for f in kept}}
+    if isinstance(value, tuple | list):
+        return [_essence(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 COMPARED = ("data_set", "model", "recipe", "budget")
 
 
@@ -386,9 +399,11 @@ def difference(before: Experiment, after: Experiment) -> dict[str, tuple[Any, An
 def definition_hash(experiment: Experiment) -> str:
     """Sixteen hexadecimal digits that change exactly when something changes that shapes training.
 
-    Prose, aims, reported figures, budgets and where files may be downloaded do not count.
+    Prose, aims, reported figures, budgets and where verified files lie do not count; pictures in folders have no sums, so
+    their folder does. Fields that have their default value are left out, so that a new field with a default that means
+    "as before" makes no stored result stale.
     """
-    data = plain(experiment.data_set)
-    del data["mirrors"], data["folder"]
-    content = {"data_set": data, "model": plain(experiment.model), "recipe": plain(experiment.recipe)}
+    folder = experiment.data_set.folder if experiment.data_set.format == "folder" else ""
+    data = dataclasses.replace(experiment.data_set, mirrors=(), folder=folder)
+    content = {"data_set": _essence(data), "model": _essence(experiment.model), "recipe": _essence(experiment.recipe)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -30,17 +31,14 @@ def cpu_name() -> str:
 
 
 def usable_cores() -> int:
-    """The cores that this process may use, which a container or ``taskset`` can make fewer than the machine has."""
+    """The cores that this process may run on, which ``taskset`` or a cpuset can make fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def stamp(device: str) -> dict[str, Any]:
     """Versions and hardware, JSON-ready; ``device`` is 'cpu' or 'cuda'."""
-    found: dict[str, Any] = {
-        "budgetnet": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
+    found: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "budgetnet": __version__}
+    found |= {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
     found |= {package: version_of(package) for package in PACKAGES}
     found |= {"cpu": cpu_name(), "cores": usable_cores()}
     if device == "cuda":

@@ -76,7 +76,6 @@ def _run_here(job: Job, options: Options, progress: Any) -> Outcome:
 
 def _work(tasks: Any, events: Any, options: Options, number: int) -> None:
     """A worker's life: take a job's index and the job, run it, tell the outcome; None ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; a terminal sends Ctrl-C to everyone
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
@@ -105,8 +104,7 @@ def _run_in_workers(jobs: Sequence[Job], options: Options, workers: int, progres
     outcomes: dict[int, Outcome] = {}
     taken: dict[int, int] = {}
     try:
-        for process in processes:
-            process.start()
+        _start_deaf_to_ctrl_c(processes)
         while len(outcomes) < len(jobs):
             try:
                 kind, content = events.get(timeout=0.5)
@@ -120,9 +118,25 @@ def _run_in_workers(jobs: Sequence[Job], options: Options, workers: int, progres
             else:
                 getattr(progress, kind)(*content)
     finally:
+        tasks.cancel_join_thread()  # what nobody will take must not hold up our own end
         for process in processes:
-            process.terminate() if len(outcomes) < len(jobs) else process.join(10)
+            if process.pid is not None:
+                process.terminate() if len(outcomes) < len(jobs) else process.join(10)
     return [outcomes[index] for index in range(len(jobs))]
+
+
+def _start_deaf_to_ctrl_c(processes: list[Any]) -> None:
+    """Start workers that ignore SIGINT from their first moment on: a terminal sends Ctrl-C to everyone, the parent decides."""
+    if threading.current_thread() is not threading.main_thread():
+        for process in processes:
+            process.start()
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        for process in processes:
+            process.start()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _bury(

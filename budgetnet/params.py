@@ -95,7 +95,7 @@ class LayerTable:
 
 
 class LayerTableUnavailable(Exception):
-    """torchsummary is not installed; the message says how to mend that."""
+    """torchsummary is not installed, or the network does not run; the message says which."""
 
 
 def layer_table(model: nn.Module, image_shape: tuple[int, int, int]) -> LayerTable:
@@ -110,7 +110,12 @@ def layer_table(model: nn.Module, image_shape: tuple[int, int, int]) -> LayerTab
     text = io.StringIO()
     probe = copy.deepcopy(model).cpu().eval()
     with contextlib.redirect_stdout(text), torch.random.fork_rng(devices=[]), torch.no_grad():
-        summary(probe, tuple(image_shape), device="cpu")
+        try:
+            summary(probe, tuple(image_shape), device="cpu")
+        except RuntimeError as error:  # the network itself fails on such an image
+            raise LayerTableUnavailable(
+                f"there is no layer table, because the network fails on an image of {image_shape}: {error}"
+            ) from error
     rows = []
     for line in text.getvalue().splitlines():
         match = re.match(r"\s*(\S+)-(\d+)\s+\[(-?\d+(?:, \d+)*)\]\s+([\d,]+)\s*$", line)

@@ -133,24 +133,26 @@ def run(experiment: Experiment, seed: int, options: Options, progress: Progress)
     job, digest = f"{experiment.name} seed {seed}", definition_hash(experiment)
     with open_run(options.runs, experiment.name, seed) as directory, _own_random_state(options.settings.device):
         earlier = directory.result()
-        if earlier is not None and earlier.definition_hash != digest:
-            directory.set_aside(earlier.definition_hash)
-            earlier = None
+        state = directory.load_checkpoint()
+        before = earlier.definition_hash if earlier is not None else state["definition_hash"] if state is not None else digest
+        if before != digest:
+            directory.set_aside(before)
+            earlier = state = None
         if earlier is not None and len(earlier.epochs) >= until:
             progress.finish(job, f"is finished: validation {earlier.last.validation_accuracy:.2f} % after epoch {earlier.last.epoch}")
             return earlier
         data_set = arrays.load(experiment.data_set, options.data_dir, options.download)
         data = _ResidentData(experiment, splits.split(data_set, experiment.recipe.protocol, seed), torch.device(options.settings.device))
         training = Training(model, experiment.recipe, experiment.data_set.image_shape, seed, options.settings)
-        records = _resume(directory, training, digest)
+        records = _resume(state, training)
         progress.start(job, training.epoch, until, data.images)
         with _scalars(directory, training.epoch) as write_scalars:
             for record in train(training, data, until, lambda images: progress.tick(job, images)):
                 records.append(record)
                 state = training.state_dict() | {"definition_hash": digest, "records": [asdict(r) for r in records]}
+                write_scalars(record)  # before the checkpoint: after a kill in between, the epoch is written again and purged once
                 directory.save_checkpoint(state)
                 directory.log(f"epoch {record.epoch}: {asdict(record)}")
-                write_scalars(record)
                 progress.epoch(job, record, experiment.recipe.epochs)
         result = _record(experiment, seed, counts, records, training, data, options)
         directory.save_weights(training.model.state_dict())
@@ -167,8 +169,7 @@ def _own_random_state(device: str) -> Iterator[None]:
         yield
 
 
-def _resume(directory: RunDirectory, training: Training, digest: str) -> list[EpochRecord]:
-    state = directory.load_checkpoint(digest)
+def _resume(state: dict[str, Any] | None, training: Training) -> list[EpochRecord]:
     if state is None:
         return []
     training.load_state_dict(state)

@@ -50,19 +50,20 @@ class RunDirectory:
     def result(self) -> Result | None:
         return read_result(self.path)
 
-    def load_checkpoint(self, definition_hash: str) -> dict[str, Any] | None:
-        """The last checkpoint of this definition, or None. Raises RunDirectoryError where it cannot be read."""
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """The last checkpoint, whatever definition it is of, or None. Raises RunDirectoryError where it cannot be read."""
         import torch
 
         if not self.checkpoint_path.exists():
             return None
         try:
             state: dict[str, Any] = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
+            state["definition_hash"], state["records"]
         except Exception as error:  # torch raises many kinds for a damaged file
             raise RunDirectoryError(
                 f"{self.checkpoint_path} cannot be read ({type(error).__name__}); delete it to start this run again"
             ) from error
-        return state if state.get("definition_hash") == definition_hash else None
+        return state
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         import torch

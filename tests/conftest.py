@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
+
+torch.set_num_threads(1)  # the tests' own processes are the parallelism
 
 try:
     from hypothesis import settings

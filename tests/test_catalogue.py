@@ -53,13 +53,35 @@ def test_a_group_may_not_take_an_experiment_s_name():
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("X = 1", "defines no CATALOGUE"), ("CATALOGUE = (3,)", "holds 3; expected an Experiment")],
+    [
+        ("X = 1", "defines no CATALOGUE"),
+        ("CATALOGUE = 5", "defines no CATALOGUE"),
+        ("CATALOGUE = (3,)", "holds 3; expected an Experiment"),
+        ("CATALOGUE = (", r"broken_\d+\.py, line 1: "),
+        ("import no_such_package", "imports 'no_such_package', which is not installed"),
+        (
+            "from budgetnet.definition import Recipe\nRecipe(batchsize=3)",
+            r"broken_\d+\.py, line 2: .*unexpected keyword argument 'batchsize'",
+        ),
+        ("from budgetnet.definition import SGD\nSGD(lr=-1)", r"broken_\d+\.py, line 2: SGD\.lr is -1; expected a number above 0"),
+    ],
 )
 def test_a_broken_catalogue_is_named(tmp_path, content, message):
     name = f"broken_{abs(hash(content))}"
     (tmp_path / f"{name}.py").write_text(content)
     with pytest.raises(DefinitionError, match=message):
         load(str(tmp_path / f"{name}.py"))
+
+
+def test_a_name_that_is_taken_is_named(tmp_path):
+    (tmp_path / "random.py").write_text("CATALOGUE = ()")
+    with pytest.raises(DefinitionError, match=r"has the name of another module, .*random\.py; give the folder or file another name"):
+        load(str(tmp_path / "random.py"))
+
+
+def test_a_folder_without_init_is_named(tmp_path):
+    with pytest.raises(DefinitionError, match=r"has no __init__\.py"):
+        load(str(tmp_path))
 
 
 def test_a_catalogue_that_is_not_there_is_named():

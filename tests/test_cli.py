@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ def start(*arguments, cwd=ROOT, **environment):
     return subprocess.Popen(
         [sys.executable, "-m", "budgetnet", *map(str, arguments)], cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job inherits it ignored
     )  # fmt: skip
 
 
@@ -194,12 +196,18 @@ def test_weights_that_are_not_there_are_asked_for_with_the_command(tmp_path, cap
     assert "make them with: budgetnet run small" in capsys.readouterr().err
 
 
-def test_damaged_weights_are_named(tmp_path, capsys):
+def test_damaged_and_stale_weights_are_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    evaluate = ["eval", "small", *OWN, "--runs", tmp_path, "--device", "cpu"]
+    assert main("run", "small", *OWN, "--runs", tmp_path, "--device", "cpu") == 0
     directory = tmp_path / "small" / "seed-0"
-    directory.mkdir(parents=True)
     (directory / "weights.safetensors").write_bytes(b"not weights")
-    assert main("eval", "small", *OWN, "--runs", tmp_path, "--device", "cpu") == 1
+    assert main(*evaluate) == 1
     assert "weights.safetensors does not hold weights of this definition" in capsys.readouterr().err
+    record = json.loads((directory / "result.json").read_text())
+    (directory / "result.json").write_text(json.dumps(record | {"definition_hash": "0" * 16}))
+    assert main(*evaluate) == 1
+    assert "(1 of an older definition)" in capsys.readouterr().err
 
 
 def test_diverged_runs_are_one_sentence_and_status_1(tmp_path, capsys):
@@ -213,6 +221,33 @@ def test_missing_data_is_status_5(tmp_path, capsys):
     assert main("run", "step-13", "--data", tmp_path, "--runs", tmp_path / "runs", "--device", "cpu") == 5
     assert str(tmp_path) in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_damaged_data_is_status_5_even_where_a_fallback_is_allowed(tmp_path, capsys, mnist, damage):
+    from budgetnet.data.files import find_data
+    from budgetnet.data.specs import MNIST
+
+    source = find_data(MNIST, download=False) / MNIST.folder
+    target = tmp_path / MNIST.folder
+    shutil.copytree(source, target)
+    (path,) = target.glob("train-images*")
+    content = bytearray(path.read_bytes())
+    if damage == "truncated":
+        del content[len(content) // 2 :]
+    else:
+        content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert main("run", "step-13", "--digits-fallback", "--data", tmp_path, "--runs", tmp_path / "runs", "--device", "cpu") == 5
+    errors = capsys.readouterr().err
+    assert str(path) in errors
+    assert MNIST.files[0].sha256 in errors
+    assert not (tmp_path / "runs").exists()
+
+
+def test_results_that_are_no_folder_are_a_usage_error(tmp_path, capsys):
+    assert main("report", "--results", tmp_path / "typo", "--out", tmp_path / "report") == 2
+    assert "expected a folder with results" in capsys.readouterr().err
 
 
 def test_cuda_that_is_not_there_is_a_sentence(capsys):

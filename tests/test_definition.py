@@ -65,6 +65,9 @@ def experiment(**fields):
         (lambda: Recipe(optimizer=SGD(lr=0.1), batch_size=64, epochs=1, loss="hinge"), "Recipe.loss", "'hinge'"),
         (lambda: SGD(lr=float("nan")), "SGD.lr", "nan"),
         (lambda: SGD(lr=-1), "SGD.lr", "-1"),
+        (lambda: SGD(lr=0.1, nesterov=True), "SGD.nesterov", "True"),
+        (lambda: DataSet("x", [1, 28, 28], 10, 0, 1, files=FILES), "DataSet.image_shape", "[1, 28, 28]"),
+        (lambda: DataSet("x", (1, 28, 28), 10, 0, 1, files=["a"]), "DataSet.files", "['a']"),
         (lambda: SGD(lr=0.1, momentum=1.0), "SGD.momentum", "1.0"),
         (lambda: StepLR(0), "StepLR.step_size", "0"),
         (lambda: PlainCNN(widths=(4, 4), dropout=1.5, pool_after=()), "PlainCNN.dropout", "1.5"),
@@ -165,6 +168,16 @@ def test_difference_is_empty_exactly_for_equal_definitions(batch_size, lr, width
     b = experiment(model=PlainCNN(widths=widths), recipe=Recipe(optimizer=SGD(lr=lr), batch_size=batch_size, epochs=3))
     assert (difference(a, b) == {}) == (flatten(a) == flatten(b)) == (definition_hash(a) == definition_hash(b))
     assert {name: (y, x) for name, (x, y) in difference(a, b).items()} == difference(b, a)
+
+
+def test_hash_ignores_defaults_and_kinds_of_number_but_not_a_folder_of_pictures():
+    base = experiment()
+    spelled_out = dataclasses.replace(base, recipe=dataclasses.replace(base.recipe, augmentation=Augmentation(rotation=0)))
+    assert definition_hash(spelled_out) == definition_hash(base)
+    hashes = {definition_hash(derive(base, "x", recipe=change(augmentation=Augmentation(rotation=angle)))) for angle in (5, 5.0, 6)}
+    assert len(hashes) == 2
+    pictures = [DataSet("mine", (1, 28, 28), 10, 0.1, 0.3, format="folder", folder=folder) for folder in ("a", "b")]
+    assert len({definition_hash(dataclasses.replace(base, data_set=data)) for data in pictures}) == 2
 
 
 def test_plain_is_json_and_tells_kinds_apart():

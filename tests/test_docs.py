@@ -26,14 +26,14 @@ def commands(program):
                     yield pytest.param(words[1:], id=f"{path.name}: {' '.join(words)}")
 
 
-@pytest.mark.parametrize("words", commands("make"))
+@pytest.mark.parametrize("words", list(commands("make")))
 def test_every_make_command_is_a_target(words):
     targets = [word for word in words if "=" not in word]
     done = subprocess.run(["make", "--dry-run", "--always-make", *words], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{targets}: {done.stderr}"
 
 
-@pytest.mark.parametrize("words", commands("budgetnet"))
+@pytest.mark.parametrize("words", list(commands("budgetnet")))
 def test_every_budgetnet_command_parses(words):
     arguments = build_parser().parse_args(words)
     names = getattr(arguments, "names", None) or [name for name in (getattr(arguments, "name", None),) if name]

@@ -38,7 +38,7 @@ def test_finished_seeds_are_judged_by_their_last_epoch(tmp_path: Path) -> None:
     assert row.best_mean is not None
     assert row.best_mean >= 99.42
     assert row.seconds == pytest.approx(15 * 1.95, abs=1)
-    assert row.setup == "cpu, 1 thread, kernels"
+    assert row.setup == "cpu, 1 thread, kernels, fp32"
     assert row.notes == ()
 
 
@@ -115,7 +115,7 @@ def test_two_devices_in_one_root_are_said(tmp_path: Path) -> None:
     store(tmp_path / "runs", demo_result(STEP, 0, 99.4))
     store(tmp_path / "runs", demo_result(STEP, 1, 99.4, device="cuda", engine="eager"))
     row = row_of(tmp_path / "runs")
-    assert row.setup == "cpu, 1 thread, kernels; cuda, eager"
+    assert row.setup == "cpu, 1 thread, kernels, fp32; cuda, eager, fp32"
     assert row.notes == ("the runs of your runs come from more than one device or engine",)
 
 

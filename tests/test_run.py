@@ -11,28 +11,10 @@ from budgetnet.engine.loop import Diverged
 from budgetnet.results import FINISHED, PARTIAL
 from budgetnet.run import BudgetExceeded, Options, assert_budget, build_model, run
 from tests.own_catalogue import CATALOGUE
+from tests.silent import Silent
 
 pytest.importorskip("sklearn")
 EXPERIMENTS = Catalogue(CATALOGUE)
-
-
-class Silent:
-    """A Progress that remembers what it was told."""
-
-    def __init__(self):
-        self.told = []
-
-    def start(self, job, epoch, epochs, images):
-        self.told.append(("start", epoch))
-
-    def tick(self, job, images):
-        pass
-
-    def epoch(self, job, record, epochs):
-        self.told.append(("epoch", record.epoch))
-
-    def finish(self, job, note):
-        self.told.append(("finish", note))
 
 
 def train(name, root, seed=0, epochs=None, experiment=None):
@@ -111,6 +93,15 @@ def test_a_changed_definition_sets_the_old_result_aside(tmp_path):
     assert told[0] == ("start", 0)
     assert new.definition_hash != old.definition_hash
     assert (tmp_path / "small" / "seed-0" / f"stale-{old.definition_hash}" / PARTIAL).exists()
+
+
+def test_a_checkpoint_of_an_older_definition_is_set_aside_too(tmp_path):
+    train("small", tmp_path, epochs=1)
+    (tmp_path / "small" / "seed-0" / PARTIAL).unlink()  # as after a kill
+    changed = derive(EXPERIMENTS["small"], "small", recipe=change(batch_size=32))
+    _, told = train("small", tmp_path, epochs=1, experiment=changed)
+    assert told[0] == ("start", 0)
+    assert list((tmp_path / "small" / "seed-0").glob("stale-*/checkpoint.pt"))
 
 
 def test_hold_out_validates_and_the_test_set_is_scored_once(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from argparse import Namespace
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from budgetnet.commands.reporting import result_roots
 from budgetnet.data import arrays
 from budgetnet.data.files import DataError
 from budgetnet.data.resident import evaluation_batches
-from budgetnet.definition import Experiment
+from budgetnet.definition import Experiment, definition_hash
 from budgetnet.engine.paths import EngineError
 from budgetnet.evaluate import evaluate
 from budgetnet.metrics import Scores
+from budgetnet.results import ResultError, read_result
 from budgetnet.run import build_model, resolve_device
 
 
@@ -26,18 +28,27 @@ class WeightsError(Exception):
 
 
 def find_weights(roots: list[Path], experiment: Experiment, seed: int | None) -> Path:
-    """The first ``weights.safetensors`` or ``checkpoint.pt`` of the experiment, by root, then by seed."""
+    """The weights of the experiment's first finished run of the present definition, by root, then by seed."""
+    stale = 0
     for root in roots:
         found = root.glob(f"{experiment.name}/seed-{'*' if seed is None else seed}")
         for directory in sorted(found, key=lambda path: (len(path.name), path.name)):
-            for name in ("weights.safetensors", "checkpoint.pt"):
-                if (directory / name).exists():
-                    return directory / name
+            result = read_result(directory)
+            weights = [directory / name for name in ("weights.safetensors", "checkpoint.pt") if (directory / name).exists()]
+            if result is None or not result.finished or not weights:
+                continue
+            if result.definition_hash == definition_hash(experiment):
+                return weights[0] if _can_read(weights[0]) else weights[-1]
+            stale += 1
     which = "" if seed is None else f" of seed {seed}"
+    older = f" ({stale} of an older definition)" if stale else ""
     command = f"budgetnet run {experiment.name}{'' if seed is None else f' --seeds {seed}'}"
-    raise WeightsError(
-        f"{experiment.name} has no trained weights{which} in {', '.join(map(str, roots)) or 'any folder'}; make them with: {command}"
-    )
+    places = ", ".join(map(str, roots))
+    raise WeightsError(f"{experiment.name} has no weights of a finished run{which} in {places}{older}; make them with: {command}")
+
+
+def _can_read(path: Path) -> bool:
+    return path.suffix == ".pt" or importlib.util.find_spec("safetensors") is not None
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -66,7 +77,7 @@ def score_weights(arguments: Namespace, catalogue: Catalogue) -> int:
         path = find_weights([arguments.runs, *result_roots()], experiment, arguments.seed)
         load_weights(model, path)
         data = arrays.load(experiment.data_set, arguments.data)
-    except (WeightsError, EngineError) as error:
+    except (WeightsError, EngineError, ResultError) as error:
         return complain(error, OTHER)
     except DataError as error:
         return complain(error, DATA)

@@ -55,11 +55,14 @@ def show(arguments: Namespace, catalogue: Catalogue) -> int:
     model = build_model(experiment)
     counts = params.count(model)
     if arguments.json:
-        rows = params.layer_table(model, experiment.data_set.image_shape).rows
+        try:
+            layers = [vars(row) for row in params.layer_table(model, experiment.data_set.image_shape).rows]
+        except params.LayerTableUnavailable:
+            layers = None
         content = plain(experiment) | {
             "definition_hash": definition_hash(experiment),
             "parameters": vars(counts),
-            "layers": [vars(row) for row in rows],
+            "layers": layers,
         }
         print(json.dumps(content, indent=1))
         return 0

@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from budgetnet.catalogue import Catalogue
+from budgetnet.definition import DefinitionError
 
 
 def result_roots() -> list[Path]:
@@ -23,6 +24,9 @@ def report(arguments: Namespace, catalogue: Catalogue) -> int:
     from budgetnet.report.build import build
     from budgetnet.report.tables import console_text
 
+    for root in arguments.results or []:
+        if not root.is_dir():
+            raise DefinitionError(f"--results is {str(root)!r}; expected a folder with results")
     roots = arguments.results or [arguments.runs, *result_roots()]
     summary = build(catalogue, roots, arguments.out)
     if arguments.json:

@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 
 from budgetnet.definition import DataFile, DataSet
@@ -58,7 +59,7 @@ def _download(data_set: DataSet, file: DataFile) -> bytes:
                 return path.read_bytes()
             except DataError as error:  # a mirror that answers with something else, as captive portals do
                 reasons.append(f"{url} gave a wrong file ({str(error).split('; ')[0]})")
-            except (OSError, RuntimeError) as error:  # URLError is an OSError
+            except (OSError, RuntimeError, ValueError, HTTPException) as error:  # URLError is an OSError
                 reasons.append(f"{url}: {getattr(error, 'reason', None) or error}")
     raise DownloadError("; ".join(reasons))
 

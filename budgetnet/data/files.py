@@ -19,7 +19,7 @@ import numpy.typing as npt
 from budgetnet.data.idx import IdxError, parse_idx
 from budgetnet.definition import DataFile, DataSet
 
-__all__ = ["DataError", "find_data", "load_files", "read_verified"]
+__all__ = ["DataError", "DataNotFound", "find_data", "load_files", "read_verified"]
 
 ENVIRONMENT = "BUDGETNET_DATA"
 SEARCHED = (Path("data"), Path("../shared/data"))
@@ -29,6 +29,10 @@ Array = npt.NDArray[np.uint8]
 
 class DataError(Exception):
     """Data is missing, unreadable or not what its specification says; the message names the file and how to mend it."""
+
+
+class DataNotFound(DataError):
+    """The data is nowhere and cannot be downloaded, as opposed to being there and wrong."""
 
 
 # --- finding ----------------------------------------------------------------------------------------------------------
@@ -47,7 +51,7 @@ def find_data(data_set: DataSet, data_dir: Path | None = None, download: bool = 
         lacking = _lacking(data_set, named)
         if lacking:
             origin = "--data" if data_dir else ENVIRONMENT
-            raise DataError(
+            raise DataNotFound(
                 f"{named} (given by {origin}) does not hold the data set {data_set.name}: {_listed(lacking)} is missing; put it "
                 f"there{_either(data_set)}, or name the directory that has {data_set.folder or 'train and test'} in it"
             )
@@ -59,13 +63,13 @@ def find_data(data_set: DataSet, data_dir: Path | None = None, download: bool = 
     mend = f"put the files into {SEARCHED[0] / data_set.folder}{_either(data_set)}, or name their place with --data DIR or {ENVIRONMENT}"
     if not (download and data_set.mirrors and data_set.format == "idx"):
         why = "this data set cannot be downloaded" if download else "downloading is switched off"
-        raise DataError(f"the data set {data_set.name} is neither in {looked}, and {why}; {mend}")
+        raise DataNotFound(f"the data set {data_set.name} is neither in {looked}, and {why}; {mend}")
     from budgetnet.data.download import DownloadError, fetch
 
     try:
         fetch(data_set, [file for file in data_set.files if _place(file, SEARCHED[0] / data_set.folder) is None], SEARCHED[0])
     except DownloadError as error:
-        raise DataError(f"the data set {data_set.name} is neither in {looked}, and downloading it failed: {error}; {mend}") from error
+        raise DataNotFound(f"the data set {data_set.name} is neither in {looked}, and downloading it failed: {error}; {mend}") from error
     return SEARCHED[0]
 
 

@@ -57,22 +57,27 @@ class Training:
         torch.manual_seed(stream_seed(seed, "dropout"))
         self.epoch = 0
 
+    @property
+    def made_by(self) -> str:
+        """Device, engine and precision: a run that changes one of them on the way is the run of neither."""
+        return f"{self.augmentation.device.type}, {self.path.name}, {self.path.precision}"
+
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, so that it loads with ``weights_only=True``."""
         generators = {"order": self.order.get_state(), "augmentation": self.augmentation.get_state(), "default": torch.get_rng_state()}
         if self.augmentation.device.type == "cuda":
             generators["cuda"] = torch.cuda.get_rng_state()
         return {
-            "epoch": self.epoch, "engine": self.path.name, "model": self.model.state_dict(), "optimizer": self.path.optimizer.state_dict(),
+            "epoch": self.epoch, "made_by": self.made_by, "model": self.model.state_dict(), "optimizer": self.path.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(), "generators": generators,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``. Raises EngineError where another path made it: the run would be neither of the two."""
-        if state["engine"] != self.path.name:
+        """Go on from ``state``. Raises EngineError where another device, engine or precision made it."""
+        if state["made_by"] != self.made_by:
             raise EngineError(
-                f"the run was begun by the engine {state['engine']!r} and would go on with {self.path.name!r}; "
-                f"choose --engine {state['engine']}, or delete its run directory to start again"
+                f"the run was begun with ({state['made_by']}) and would go on with ({self.made_by}); choose the same with --device and "
+                "--engine, or delete its run directory to start again"
             )
         self.model.load_state_dict(state["model"])
         self.path.optimizer.load_state_dict(state["optimizer"])

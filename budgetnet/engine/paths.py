@@ -139,9 +139,12 @@ def choose_path(model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, i
     if settings.engine in ("auto", "kernels") and not reason:
         try:
             return KernelPath(model, recipe, image_shape, settings.threads)
-        except (KernelsUnavailable, NotLowerable) as error:
+        except KernelsUnavailable as error:
             reason = str(error)
-            log.info("training on the plain torch path: %s", reason)
+            log.warning("training takes the slower plain torch path, because the C kernels cannot be had: %s", reason)
+        except NotLowerable as error:
+            reason = str(error)
+            log.info("training takes the plain torch path: %s", reason)
     if settings.engine == "kernels":
         raise EngineError(f"the kernels cannot train this: {reason}; use --engine eager")
     precision = recipe.precision

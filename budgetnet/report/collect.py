@@ -216,9 +216,9 @@ def left_out(shelf: Shelf, chosen: bool, judged: bool) -> list[str]:
 
 
 def setup(result: Result) -> str:
-    """'cpu, 2 threads, kernels' or 'cuda, eager'."""
+    """'cpu, 2 threads, kernels, fp32' or 'cuda, eager, bf16'."""
     threads = f", {counted(result.threads, 'thread')}" if result.device == "cpu" else ""
-    return f"{result.device}{threads}, {result.engine}"
+    return f"{result.device}{threads}, {result.engine}, {result.precision}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -46,7 +47,7 @@ def compile_library(sources: dict[str, bytes], compiler: str, flags: tuple[str, 
         for name, content in sources.items():
             Path(folder, name).write_bytes(content)
         output = Path(folder, "kernels.so")
-        command = [compiler, *flags, str(Path(folder, SOURCES[-1])), "-o", str(output), "-lm"]
+        command = [*shlex.split(compiler), *flags, str(Path(folder, SOURCES[-1])), "-o", str(output), "-lm"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -78,5 +79,5 @@ def load(extra_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
         if not target.exists():
             compile_library(sources, compiler, flags, target)
         return ctypes.CDLL(str(target))
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
         raise KernelsUnavailable(f"the compiled library cannot be kept or loaded ({error})") from error

@@ -46,7 +46,8 @@ static void finish_statistics(Layer *l, int blocks, int images, int training) {
                 double sum = 0, square = 0;
                 for (int b = 0; b < blocks; b++) { sum += l->sums[2 * ((long)b * l->channels + c)]; square += l->sums[2 * ((long)b * l->channels + c) + 1]; }
                 mean = sum / count;
-                var = fmax(square / count - mean * mean, 0);
+                var = square / count - mean * mean;
+                if (var < 0) var = 0; /* rounding; unlike fmax this lets NaN through */
                 l->running_mean[c] += l->momentum * ((float)mean - l->running_mean[c]);
                 l->running_var[c] += l->momentum * ((float)(var * count / (count - 1)) - l->running_var[c]);
             }
@@ -66,7 +67,7 @@ static void finish_statistics(Layer *l, int blocks, int images, int training) {
 }
 
 INLINE vec maximum(vec a, vec b) {
-    ivec m = a > b;
+    ivec m = (a > b) | (a != a); /* a NaN on either side comes through, as in torch */
     return (vec)(((ivec)a & m) | ((ivec)b & ~m));
 }
 

@@ -60,7 +60,7 @@ INLINE void run_tile(const int channels, const int pixels, const int kernel, con
     tile(channels, pixels, kernel, t->in, t->plane, t->row, t->in_channels, t->weight, sum);
     UNROLL for (int c = 0; c < channels; c++)
         UNROLL for (int p = 0; p < pixels; p++)
-            t->out[c * t->out_plane + p] = t->relu ? (vec)((ivec)sum[c][p] & (sum[c][p] > 0)) : sum[c][p];
+            t->out[c * t->out_plane + p] = t->relu ? (vec)((ivec)sum[c][p] & ~(sum[c][p] <= 0)) : sum[c][p]; /* NaN stays NaN */
 }
 
 #define CASE_PIXELS(C, K) switch (pixels) { case 1: run_tile(C, 1, K, t); break; case 2: run_tile(C, 2, K, t); break; \

@@ -24,16 +24,21 @@ class LayerPlan:
 
 
 def _leaves(module: nn.Module) -> Iterator[nn.Module]:
-    if isinstance(module, nn.Sequential):
+    if type(module) is nn.Sequential:  # a subclass may have a forward of its own
         for child in module:
             yield from _leaves(child)
     else:
         yield module
 
 
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
+
+
 def _is_convolution(module: nn.Module) -> bool:
     return (
-        isinstance(module, nn.Conv2d)
+        type(module) is nn.Conv2d
+        and module.padding_mode == "zeros"
         and module.kernel_size in ((3, 3), (1, 1))
         and module.padding in ((0, 0), (1, 1), "valid")
         and (module.kernel_size == (3, 3) or module.padding != (1, 1))
@@ -45,20 +50,29 @@ def _is_convolution(module: nn.Module) -> bool:
 
 def _is_pool(module: nn.Module) -> bool:
     return (
-        isinstance(module, nn.MaxPool2d) and module.kernel_size in (2, (2, 2)) and module.stride in (2, (2, 2))
+        type(module) is nn.MaxPool2d and module.kernel_size in (2, (2, 2)) and module.stride in (2, (2, 2))
         and module.padding in (0, (0, 0)) and module.dilation in (1, (1, 1)) and not module.ceil_mode and not module.return_indices
     )  # fmt: skip
 
 
+def _is_norm(module: nn.Module, plan: LayerPlan) -> bool:
+    return (
+        type(module) is nn.BatchNorm2d
+        and module.num_features == plan.convolution.out_channels
+        and module.affine
+        and module.track_running_stats
+        and module.momentum is not None
+    )
+
+
 def _place(plan: LayerPlan, module: nn.Module) -> bool:
     """Put ``module`` behind what ``plan`` already holds; False where the kernels' order does not allow it."""
-    if isinstance(module, nn.ReLU) and not (plan.relu or plan.norm or plan.dropout or plan.pool):
+    if type(module) is nn.ReLU and not (plan.relu or plan.norm or plan.dropout or plan.pool):
         plan.relu = True
-    elif isinstance(module, nn.BatchNorm2d) and module.affine and module.track_running_stats and module.momentum is not None and not (
-        plan.norm or plan.dropout or plan.pool
-    ):  # fmt: skip
+    elif _is_norm(module, plan) and not (plan.norm or plan.dropout or plan.pool):
+        assert isinstance(module, nn.BatchNorm2d)
         plan.norm = module
-    elif isinstance(module, nn.Dropout2d) and not (plan.dropout or plan.pool):
+    elif type(module) is nn.Dropout2d and not (plan.dropout or plan.pool):
         plan.dropout = module
     elif _is_pool(module) and not plan.pool:
         plan.pool = True
@@ -77,6 +91,10 @@ def lower(model: nn.Module) -> list[LayerPlan]:
         modules[-2].output_size not in (1, (1, 1))
     ):  # fmt: skip
         raise NotLowerable("the network does not end with global average pooling and Flatten")
+    if len({id(module) for module in modules}) < len(modules) or any(_has_hooks(module) for module in model.modules()):
+        raise NotLowerable("a module is used twice or has hooks")
+    if len({id(parameter) for module in modules for parameter in module.parameters()}) < sum(len([*m.parameters()]) for m in modules):
+        raise NotLowerable("two modules share a parameter")
     plans: list[LayerPlan] = []
     for module in modules[:-2]:
         if _is_convolution(module):

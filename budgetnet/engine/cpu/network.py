@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from budgetnet.engine.cpu import build
 from budgetnet.engine.cpu.lowering import LayerPlan, NotLowerable, lower
 
+MEMORY = 1 << 30  # bytes of working memory from which on a network is left to plain torch
 LANES = 16  # images side by side, as in convolution.h
 
 _INTEGERS = "in_channels channels kernel padding height width out_height out_width relu norm pool reserved"
@@ -52,6 +53,8 @@ class KernelNetwork:
         self._memory: list[Tensor] = []
         self._layers = (_Layer * len(self._plans))()
         channels, height, width = image_shape
+        if self._workspace() > MEMORY:
+            raise NotLowerable(f"the kernels would need {self._workspace() >> 20} MiB of working memory")
         for layer, plan in zip(self._layers, self._plans, strict=True):
             if plan.convolution.in_channels != channels:
                 raise NotLowerable(f"a convolution takes {plan.convolution.in_channels} channels where there are {channels}")
@@ -63,6 +66,16 @@ class KernelNetwork:
                 raise NotLowerable(f"images of {image_shape} are too small for the network")
         self.classes = channels
         self._seen = 0
+
+    def _workspace(self) -> int:
+        """Bytes that the widest buffers take, about: activations, and partial gradients of every block."""
+        _, height, width = self._image_shape
+        floats = 0
+        for plan in self._plans:
+            channels = plan.convolution.in_channels + plan.convolution.out_channels
+            floats += self._blocks * LANES * (2 * channels * (height + 2) * (width + 2) + plan.convolution.weight.numel())
+            height, width = (height // 2, width // 2) if plan.pool else (height, width)
+        return 4 * floats
 
     def _describe(self, layer: _Layer, plan: LayerPlan, height: int, width: int) -> None:
         convolution, norm = plan.convolution, plan.norm
@@ -125,6 +138,8 @@ class KernelNetwork:
             raise ValueError(f"images have shape {tuple(images.shape)}; expected 1 to {self._capacity} of {self._image_shape}")
         if images.dtype != torch.float32 or images.device.type != "cpu":
             raise ValueError(f"images are {images.dtype} on {images.device}; expected torch.float32 on the CPU")
+        if training and any(layer.norm and count * layer.out_height * layer.out_width < 2 for layer in self._layers):
+            raise ValueError("batch normalization needs more than one value per channel when training; expected a larger batch")
         images = images.contiguous()
         masks = []  # kept until the backward pass reads them
         for layer, plan in zip(self._layers, self._plans, strict=True):
@@ -143,7 +158,7 @@ class KernelNetwork:
             count,
             ctypes.c_void_p(logits.data_ptr()),
             int(training),
-            self._threads,
+            min(self._threads, math.ceil(count / LANES)),
         )
         self._masks, self._seen = masks, count if training else 0
         return logits
@@ -155,4 +170,10 @@ class KernelNetwork:
                 f"gradient of shape {tuple(d_logits.shape)}; expected {(self._seen, self.classes)}, after forward(training=True)"
             )
         d_logits = d_logits.contiguous()
-        self._library.convnet_backward(self._layers, len(self._layers), ctypes.c_void_p(d_logits.data_ptr()), self._seen, self._threads)
+        self._library.convnet_backward(
+            self._layers,
+            len(self._layers),
+            ctypes.c_void_p(d_logits.data_ptr()),
+            self._seen,
+            min(self._threads, math.ceil(self._seen / LANES)),
+        )
