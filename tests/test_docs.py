@@ -41,6 +41,20 @@ def test_every_budgetnet_command_parses(words):
         assert load_default().select(names) or not names
 
 
+def test_readme_and_document_show_the_same_example():
+    examples = [[block for block in blocks(path, "python") if "CATALOGUE" in block] for path in DOCUMENTS]
+    assert examples[0] == blocks(ROOT / "docs" / "own-experiments.md", "python")[:1]
+
+
+def test_the_readme_s_figures_are_the_committed_results():
+    from budgetnet.report.build import summarize
+    from budgetnet.report.tables import readme_table
+
+    roots = sorted(path for path in (ROOT / "results").iterdir() if path.is_dir())
+    table = readme_table(summarize(load_default(), roots).rows)
+    assert table in (ROOT / "README.md").read_text(), f"the README's table should be:\n{table}"
+
+
 def test_the_example_of_one_s_own_is_short_and_works(tmp_path, monkeypatch, capsys):
     (code,) = (block for block in blocks(ROOT / "docs" / "own-experiments.md", "python") if "CATALOGUE" in block)
     assert len([line for line in code.splitlines() if line.strip() and not line.startswith("#")]) <= 20

@@ -12,10 +12,10 @@ from string import Template
 from budgetnet import __version__
 from budgetnet.definition import Mark
 from budgetnet.report.collect import Pair, Row, counted
-from budgetnet.report.markup import badge, cell, footnotes, phrases, picture, small, table
+from budgetnet.report.markup import badge, cell, phrases, picture, small, table
 from budgetnet.report.sections import mark_text, section, status_badge
 from budgetnet.report.tables import NOTHING, count, duration, pair_cells, percent, spread
-from budgetnet.report.words import change_phrases, inherited_marks, number_marks, validation_label
+from budgetnet.report.words import change_phrases, number_marks, validation_label
 
 COLUMNS = (
     ("experiment <small>source</small>", ""), ("change", ""), ("parameters <small>bound</small>", "num"),
@@ -98,7 +98,7 @@ def line(row: Row, numbers: dict[Mark, int]) -> str:
     """The cells of an experiment in the main table."""
     experiment = row.experiment
     change = change_phrases(experiment, row.parent)
-    name = f'<a href="#{escape(experiment.name)}">{escape(experiment.name)}</a>{footnotes(inherited_marks(experiment, change), numbers)}'
+    name = f'<a href="#{escape(experiment.name)}">{escape(experiment.name)}</a>'  # inherited marks stand in its section
     ours = f"{spread(row.aim.mean, row.aim.sd)}{small(row.status)}" if row.results else status_badge(row)
     where = f"{escape(row.place)}{small(row.setup)}" if row.place and (row.results or row.partial) else NOTHING
     bound = small(f"≤ {experiment.budget.bound:,}") if experiment.budget.bound else ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from budgetnet.report.axes import AIM, BOUND, FAINT, INK, STEP, TWIN, accuracy_axis, new_figure, png, style
+from budgetnet.report.axes import AIM, BOUND, FAINT, INK, STEP, TWIN, accuracy_axis, new_figure, png, stretched, style
 from budgetnet.report.collect import Row
 from budgetnet.report.placing import Box, label_spots, side_by_side
 
@@ -70,10 +71,11 @@ def parameters_plot(rows: Sequence[Row]) -> bytes | None:
     aims = sorted({row.experiment.aim.accuracy for row in rows if row.experiment.aim})
     # A twin's bound is its step's count; only the budgets that experiments were given are drawn.
     bounds = sorted({row.experiment.budget.bound for row in rows if row.experiment.budget.bound and row.experiment.twin_of is None})
-    for axes, group in zip(panels, (near, far), strict=False):
+    heights = accuracy_ranges(near, far, aims)
+    for axes, group, values in zip(panels, (near, far), heights, strict=False):
         first = group is near
         style(axes)
-        accuracy_axis(axes, "y", [value for dot in group for value in dot.values] + aims)
+        accuracy_axis(axes, "y", values)
         parameter_axis(axes, group, bounds if first else [], log=not first)
         panel(figure, axes, group, lines(figure, axes, bounds, aims, named=first))
     panels[0].set_ylabel("validation accuracy of the last epoch (%)", fontsize=9, color=INK)
@@ -81,6 +83,13 @@ def parameters_plot(rows: Sequence[Row]) -> bytes | None:
     figure.text(0.52, 0.02, below, ha="center", fontsize=9, color=INK)
     legend(figure, any(dot.twin_of for dot in shown))
     return png(figure)
+
+
+def accuracy_ranges(near: Sequence[Dot], far: Sequence[Dot], aims: Sequence[float]) -> tuple[list[float], list[float]]:
+    """The values that each panel's axis must hold: the same ones, unless the far panel would flatten the near one."""
+    close, distant = ([value for dot in group for value in dot.values] + list(aims) for group in (near, far))
+    alone, together = (float(np.ptp(stretched(values))) for values in (close, close + distant))
+    return (close + distant, close + distant) if together <= 1.5 * alone else (close, distant)
 
 
 def split(shown: Sequence[Dot]) -> tuple[list[Dot], list[Dot]]:
