@@ -33,7 +33,7 @@ def room(path):
 ALLOWED = {
     "experiments": {"definition", "models", "data.specs"},
     "__init__": set(), "__main__": {"cli"},
-    "definition": set(), "metrics": set(), "progress": {"metrics"}, "verdict": set(), "layers": set(), "environment": set(),
+    "definition": {"definition"}, "metrics": set(), "progress": {"metrics"}, "verdict": set(), "layers": set(), "environment": set(),
     "catalogue": {"definition"}, "models": {"definition", "layers"},
     "params": {"definition"}, "optim": {"definition"}, "data": {"definition", "data"}, "evaluate": {"metrics"},
     "results": {"metrics"}, "rundir": {"results"},

@@ -46,7 +46,7 @@ def _download(data_set: DataSet, file: DataFile) -> bytes:
     """The compressed, verified content of ``file`` from the first mirror that gives it."""
     from torchvision.datasets.utils import download_url
 
-    from budgetnet.data.files import DataError, read_verified
+    from budgetnet.data.verify import DataError, read_verified
 
     reasons = []
     for mirror in data_set.mirrors:

@@ -7,16 +7,14 @@ the SHA-256 of its decompressed content. A file that is there is never replaced:
 from __future__ import annotations
 
 import functools
-import gzip
-import hashlib
 import os
-import zlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from budgetnet.data.idx import IdxError, parse_idx
+from budgetnet.data.verify import DataError, read_verified
 from budgetnet.definition import DataFile, DataSet
 
 __all__ = ["DataError", "DataNotFound", "find_data", "load_files", "read_verified"]
@@ -25,10 +23,6 @@ ENVIRONMENT = "BUDGETNET_DATA"
 SEARCHED = (Path("data"), Path("../shared/data"))
 
 Array = npt.NDArray[np.uint8]
-
-
-class DataError(Exception):
-    """Data is missing, unreadable or not what its specification says; the message names the file and how to mend it."""
 
 
 class DataNotFound(DataError):
@@ -137,30 +131,6 @@ def _load_files(data_set: DataSet, stamps: tuple[tuple[Path, int, int], ...]) ->
     train = _checked(data_set, parsed[0], parsed[1], paths[0], paths[1])
     test = _checked(data_set, parsed[2], parsed[3], paths[2], paths[3])
     return *train, *test
-
-
-def read_verified(path: Path, sha256: str) -> bytes:
-    """The content of ``path``, decompressed if its name ends in ``.gz``, once its SHA-256 is found to be ``sha256``.
-
-    Raises DataError if it cannot be read or decompressed, or has another sum.
-    """
-    mend = "replace it by the right file, or delete it to have it found elsewhere or downloaded"
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}; mend that, or name another data directory with --data DIR") from error
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(
-                f"{path} cannot be decompressed ({error}), so it is truncated or damaged; expected a gzip file whose decompressed "
-                f"content has the SHA-256 {sha256}; {mend}"
-            ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise DataError(f"{path} has the wrong content: its SHA-256, decompressed, is {found}; expected {sha256}; {mend}")
-    return content
 
 
 def _checked(data_set: DataSet, images: Array, labels: Array, images_path: Path, labels_path: Path) -> tuple[Array, Array]:

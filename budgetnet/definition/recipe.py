@@ -1,0 +1,101 @@
+"""The recipe: everything that shapes training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from budgetnet.definition.checks import is_count, is_fraction, is_number, one_of, require
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent as in torch.optim.SGD."""
+
+    lr: float
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        require(self, "lr", lambda v: is_number(v) and v > 0, "a number above 0")
+        require(self, "momentum", is_fraction, "a number in [0, 1)")
+        require(self, "weight_decay", lambda v: is_number(v) and v >= 0, "a number of at least 0")
+        require(self, "nesterov", lambda v: isinstance(v, bool) and (self.momentum > 0 or not v), "True (with a momentum above 0) or False")
+
+
+@dataclass(frozen=True)
+class StepLR:
+    """The learning rate is multiplied by ``gamma`` after every ``step_size`` epochs, as in torch's StepLR."""
+
+    step_size: int
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        require(self, "step_size", is_count, "a whole number of epochs, at least 1")
+        require(self, "gamma", lambda v: is_number(v) and v > 0, "a number above 0")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random affine changes of the training images, drawn per image and uniformly.
+
+    ``rotation`` is in degrees (±), ``shift`` a fraction of height and width (±), ``zoom`` a fraction of the size (±),
+    ``fill`` the 8-bit pixel value of what comes in from outside.
+    """
+
+    rotation: float = 0.0
+    shift: float = 0.0
+    zoom: float = 0.0
+    interpolation: str = "nearest"
+    fill: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self, "rotation", lambda v: is_number(v) and 0 <= v <= 180, "degrees in [0, 180]")
+        require(self, "shift", is_fraction, "a fraction in [0, 1)")
+        require(self, "zoom", is_fraction, "a fraction in [0, 1)")
+        require(self, "interpolation", lambda v: v in ("nearest", "bilinear"), "'nearest' or 'bilinear'")
+        require(self, "fill", lambda v: is_number(v) and 0 <= v <= 255, "a pixel value in [0, 255]")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which images validate.
+
+    ``test``: train on all training images, validate on the test set every epoch, as the documents do.
+    ``holdout``: hold ``holdout`` training images out (which ones depends on the seed only) and validate on them; the
+    test set is scored once, after the last epoch.
+    """
+
+    validation: str = "test"
+    holdout: int = 0
+
+    def __post_init__(self) -> None:
+        require(self, "validation", lambda v: v in ("test", "holdout"), "'test' or 'holdout'")
+        if self.validation == "holdout":
+            require(self, "holdout", is_count, "the number of training images to hold out, at least 1")
+        else:
+            require(self, "holdout", lambda v: v == 0, "0, unless validation is 'holdout'")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that shapes training. ``precision`` 'auto' lets the engine take what it measured fastest and safe."""
+
+    optimizer: SGD
+    batch_size: int
+    epochs: int
+    schedule: StepLR | None = None
+    augmentation: Augmentation = Augmentation()
+    loss: str = "cross_entropy"
+    precision: str = "auto"
+    protocol: Protocol = Protocol()
+
+    def __post_init__(self) -> None:
+        require(self, "optimizer", one_of(SGD), "an optimizer description: SGD(...)")
+        require(self, "batch_size", is_count, "a whole number of at least 1")
+        require(self, "epochs", is_count, "a whole number of at least 1")
+        require(self, "schedule", one_of(StepLR, type(None)), "a schedule description: StepLR(...), or None")
+        require(self, "augmentation", one_of(Augmentation), "Augmentation(...)")
+        require(self, "loss", lambda v: v == "cross_entropy", "'cross_entropy'")
+        require(self, "precision", lambda v: v in ("auto", "fp32", "bf16"), "'auto', 'fp32' or 'bf16'")
+        require(self, "protocol", one_of(Protocol), "Protocol(...)")
