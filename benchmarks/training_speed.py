@@ -12,6 +12,7 @@ import argparse
 import json
 import multiprocessing
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from torch import Tensor
 from benchmarks.notebook_loop import NotebookTraining
 from budgetnet.catalogue import load_default
 from budgetnet.data import arrays
+from budgetnet.data.files import DataError
 from budgetnet.data.resident import Resident, evaluation_batches
 from budgetnet.definition import Experiment
 from budgetnet.engine.loop import Batches, Training, train
@@ -124,7 +126,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(usable_cores())
-    entries = contestants(arguments.device)
+    try:
+        entries = contestants(arguments.device)
+    except DataError as error:
+        sys.exit(f"benchmark: {error}")
     speeds: dict[str, list[float]] = {name: [] for name in entries}
     for pair in range(arguments.pairs):
         for name, run in entries.items():
