@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
+import pickle
 import signal
 import threading
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
 from typing import Any
 
 from budgetnet.definition import Experiment
 from budgetnet.environment import usable_cores
-from budgetnet.progress import ConsoleProgress, QueueProgress
+from budgetnet.progress import ConsoleProgress, PipeProgress
 from budgetnet.results import Result
 from budgetnet.run import Options, run
 
@@ -74,16 +76,84 @@ def _run_here(job: Job, options: Options, progress: Any) -> Outcome:
         return Failure(job, error)
 
 
-def _work(tasks: Any, events: Any, options: Options, number: int) -> None:
-    """A worker's life: take a job's index and the job, run it, tell the outcome; None ends it."""
+def _run_in_workers(jobs: Sequence[Job], options: Options, workers: int, progress: ConsoleProgress) -> list[Outcome]:
+    options = replace(options, settings=replace(options.settings, threads=1))
+    waiting = [*reversed(range(len(jobs)))]
+    outcomes: dict[int, Outcome] = {}
+    crew: dict[Any, tuple[Any, int]] = {}  # connection -> (process, the job it has)
+    try:
+        while len(outcomes) < len(jobs):
+            while waiting and len(crew) < workers:
+                connection, process = _hire(options)
+                crew[connection] = (process, waiting.pop())
+                connection.send(jobs[crew[connection][1]])
+            ready: list[Any] = wait([*crew])
+            for connection in ready:
+                process, index = crew[connection]
+                try:
+                    kind, content = connection.recv()
+                except (EOFError, OSError):
+                    outcomes[index] = _bury(jobs[index], progress)
+                    del crew[connection]
+                    continue
+                if kind != "outcome":
+                    getattr(progress, kind)(*content)
+                    continue
+                outcomes[index] = content
+                if waiting:
+                    crew[connection] = (process, waiting.pop())
+                    connection.send(jobs[crew[connection][1]])
+                else:
+                    del crew[connection]
+                    connection.close()  # which ends the worker
+    finally:
+        for process, _ in crew.values():
+            process.terminate()
+    return [outcomes[index] for index in range(len(jobs))]
+
+
+def _hire(options: Options) -> tuple[Any, Any]:
+    """A new worker on a pipe of its own, so that one that is killed can leave no lock behind that others wait for.
+
+    It ignores SIGINT from its first moment on: a terminal sends Ctrl-C to everyone, and the parent decides.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, its = context.Pipe()
+    process = context.Process(target=_work, args=(its, options), daemon=True)
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    try:
+        process.start()
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
+    its.close()
+    return ours, process
+
+
+def _work(connection: Any, options: Options) -> None:
+    """A worker's life: receive a job, run it, send the outcome, until the pipe is closed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(options.settings.threads)
-    while (task := tasks.get()) is not None:
-        index, job = task
-        events.put(("take", (number, index)))
-        events.put(("outcome", (index, _run_here(job, options, QueueProgress(events)))))
+    while True:
+        try:
+            job = connection.recv()
+        except EOFError:
+            return
+        connection.send(("outcome", _portable(_run_here(job, options, PipeProgress(connection)))))
+
+
+def _portable(outcome: Outcome) -> Outcome:
+    """The outcome as it can travel: a traceback becomes a note, an error that cannot be pickled a RuntimeError with its words."""
+    if isinstance(outcome, Failure):
+        outcome.error.add_note("".join(traceback.format_exception(outcome.error)))
+        try:
+            pickle.loads(pickle.dumps(outcome))
+        except Exception:
+            return Failure(outcome.job, RuntimeError(f"{type(outcome.error).__name__}: {outcome.error}"))
+    return outcome
 
 
 def _end_with_parent() -> None:
@@ -94,62 +164,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _run_in_workers(jobs: Sequence[Job], options: Options, workers: int, progress: ConsoleProgress) -> list[Outcome]:
-    context = multiprocessing.get_context("spawn")
-    tasks, events = context.Queue(), context.Queue()
-    for item in [*enumerate(jobs), *[None] * workers]:
-        tasks.put(item)
-    options = replace(options, settings=replace(options.settings, threads=1))
-    processes = [context.Process(target=_work, args=(tasks, events, options, number), daemon=True) for number in range(workers)]
-    outcomes: dict[int, Outcome] = {}
-    taken: dict[int, int] = {}
-    try:
-        _start_deaf_to_ctrl_c(processes)
-        while len(outcomes) < len(jobs):
-            try:
-                kind, content = events.get(timeout=0.5)
-            except queue.Empty:
-                _bury(processes, jobs, taken, outcomes, progress)
-                continue
-            if kind == "take":
-                taken[content[0]] = content[1]
-            elif kind == "outcome":
-                outcomes[content[0]] = content[1]
-            else:
-                getattr(progress, kind)(*content)
-    finally:
-        tasks.cancel_join_thread()  # what nobody will take must not hold up our own end
-        for process in processes:
-            if process.pid is not None:
-                process.terminate() if len(outcomes) < len(jobs) else process.join(10)
-    return [outcomes[index] for index in range(len(jobs))]
-
-
-def _start_deaf_to_ctrl_c(processes: list[Any]) -> None:
-    """Start workers that ignore SIGINT from their first moment on: a terminal sends Ctrl-C to everyone, the parent decides."""
-    if threading.current_thread() is not threading.main_thread():
-        for process in processes:
-            process.start()
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        for process in processes:
-            process.start()
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _bury(
-    processes: list[Any], jobs: Sequence[Job], taken: dict[int, int], outcomes: dict[int, Outcome], progress: ConsoleProgress
-) -> None:
-    """Give the jobs of dead workers an outcome; when no worker is left, every job that nobody took as well."""
-    dead = [number for number, process in enumerate(processes) if process.exitcode is not None]
-    lost = {taken[number] for number in dead if number in taken and taken[number] not in outcomes}
-    if len(dead) == len(processes):
-        lost = set(range(len(jobs))) - set(outcomes)
-    for index in lost:
-        error = WorkerDied(
-            f"the worker process of {jobs[index].name} ended without a word (killed, or out of memory); the same command resumes it"
-        )
-        outcomes[index] = Failure(jobs[index], error)
-        progress.finish(jobs[index].name, f"failed: {error}")
+def _bury(job: Job, progress: ConsoleProgress) -> Failure:
+    error = WorkerDied("its worker process ended without a word (killed, or out of memory); the same command resumes it")
+    progress.finish(job.name, f"failed: {error}")
+    return Failure(job, error)

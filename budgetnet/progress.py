@@ -80,23 +80,23 @@ class ConsoleProgress:
             print(line, flush=True)
 
 
-class QueueProgress:
-    """Passes everything on to another process through a queue; ticks are gathered so that they cost nothing."""
+class PipeProgress:
+    """Passes everything on to another process through a pipe; ticks are gathered so that they cost nothing."""
 
-    def __init__(self, queue: Any) -> None:
-        self._queue, self._images, self._sent = queue, 0, 0.0
+    def __init__(self, connection: Any) -> None:
+        self._connection, self._images, self._sent = connection, 0, 0.0
 
     def start(self, job: str, epoch: int, epochs: int, images: int) -> None:
-        self._queue.put(("start", (job, epoch, epochs, images)))
+        self._connection.send(("start", (job, epoch, epochs, images)))
 
     def tick(self, job: str, images: int) -> None:
         self._images += images
         if time.monotonic() - self._sent > 0.2:
-            self._queue.put(("tick", (job, self._images)))
+            self._connection.send(("tick", (job, self._images)))
             self._images, self._sent = 0, time.monotonic()
 
     def epoch(self, job: str, record: EpochRecord, epochs: int) -> None:
-        self._queue.put(("epoch", (job, record, epochs)))
+        self._connection.send(("epoch", (job, record, epochs)))
 
     def finish(self, job: str, note: str) -> None:
-        self._queue.put(("finish", (job, note)))
+        self._connection.send(("finish", (job, note)))

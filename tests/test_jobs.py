@@ -1,11 +1,14 @@
 """Many runs: the same results in workers as alone; one that fails takes no other with it."""
 
+import os
+import signal
+
 import pytest
 import torch
 
 from budgetnet.catalogue import Catalogue
 from budgetnet.engine.loop import Diverged
-from budgetnet.jobs import Failure, Job, run_all, workers_for
+from budgetnet.jobs import Failure, Job, WorkerDied, run_all, workers_for
 from budgetnet.progress import ConsoleProgress
 from budgetnet.results import Result
 from budgetnet.run import Options
@@ -36,6 +39,30 @@ def test_workers_give_what_one_process_gives_and_a_failure_stays_alone(tmp_path,
     output = capsys.readouterr().out
     assert "small seed 0  epoch  2/4" in output
     assert "diverging seed 0  failed: the loss is" in output
+
+
+class Killer(ConsoleProgress):
+    """Kills the worker of one job after its second epoch, as a machine that is out of memory does."""
+
+    def __init__(self, root):
+        super().__init__(bars=False)
+        self.root = root
+
+    def epoch(self, job, record, epochs):
+        super().epoch(job, record, epochs)
+        if (job, record.epoch) == ("long seed 0", 2):
+            os.kill(int((self.root / "long" / "seed-0" / "lock").read_text()), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_reported_and_all_other_jobs_go_on(tmp_path, capsys):
+    jobs = [Job(EXPERIMENTS[name], seed) for name, seed in [("long", 0), ("small", 0), ("small", 1), ("small", 2)]]
+    outcomes = run_all(jobs, Options(runs=tmp_path, epochs=4), 2, Killer(tmp_path))
+    assert isinstance(outcomes[0], Failure)
+    assert isinstance(outcomes[0].error, WorkerDied)
+    assert [type(outcome) for outcome in outcomes[1:]] == [Result] * 3
+    assert "long seed 0  failed: its worker process ended without a word" in capsys.readouterr().out
+    (resumed,) = run_all(jobs[:1], Options(runs=tmp_path, epochs=4), 1, ConsoleProgress(bars=False))
+    assert len(resumed.epochs) == 4
 
 
 @pytest.mark.parametrize(

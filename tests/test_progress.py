@@ -1,9 +1,9 @@
 """Progress: lines where there is no terminal, bars where there is."""
 
-import queue
+from typing import ClassVar
 
 from budgetnet.metrics import EpochRecord
-from budgetnet.progress import ConsoleProgress, QueueProgress
+from budgetnet.progress import ConsoleProgress, PipeProgress
 
 RECORD = EpochRecord(2, 0.1, 0.05, 98.5, 0.03, 99.25, 7.0)
 
@@ -37,16 +37,19 @@ def test_bars_on_a_terminal(capsys):
     assert "validation  99.25 %" in captured.out
 
 
-def test_the_queue_carries_everything_and_gathers_ticks(capsys):
-    messages = queue.Queue()
-    progress = QueueProgress(messages)
+def test_the_pipe_carries_everything_and_gathers_ticks(capsys):
+    class Pipe:
+        messages: ClassVar[list] = []
+        send = messages.append
+
+    progress = PipeProgress(Pipe)
     tell(progress)
     for _ in range(1000):
         progress.tick("step-13 seed 0", 64)
-    kinds = [kind for kind, _ in messages.queue]
+    kinds = [kind for kind, _ in Pipe.messages]
     assert kinds[:4] == ["start", "tick", "epoch", "finish"]
     assert len(kinds) < 20
     console = ConsoleProgress(bars=False)
-    for kind, content in messages.queue:
+    for kind, content in Pipe.messages:
         getattr(console, kind)(*content)
     assert "resumes after epoch 1/3" in capsys.readouterr().out
