@@ -51,7 +51,8 @@ def run(arguments: Namespace, catalogue: Catalogue) -> int:
     if workers == 1 and options.settings.device == "cpu":
         torch.set_num_threads(options.settings.threads)
     outcomes = run_all(jobs, options, workers, ConsoleProgress())
-    return max(_report_failures(outcomes), _report_verdicts(experiments, outcomes, arguments.assert_aim))
+    failed, judged = _report_failures(outcomes), _report_verdicts(experiments, outcomes, arguments.assert_aim)
+    return failed or judged
 
 
 def _options(arguments: Namespace) -> Options:
