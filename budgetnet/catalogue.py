@@ -104,8 +104,9 @@ def _import(name: str, source: str) -> ModuleType:
     except SyntaxError as error:
         raise DefinitionError(f"{error.filename}, line {error.lineno}: {error.msg}") from error
     except Exception as error:  # definitions are code: a mistyped keyword is a TypeError, a missing name a NameError
-        places = [frame for frame in traceback.extract_tb(error.__traceback__) if "budgetnet" not in Path(frame.filename).parts[-2:-1]]
-        places = [frame for frame in places if not frame.filename.startswith("<")]
+        own = Path(__file__).parent
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [frame for frame in frames if not (frame.filename.startswith("<") or Path(frame.filename).is_relative_to(own))]
         raise DefinitionError(f"{places[-1].filename}, line {places[-1].lineno}: {error}" if places else str(error)) from error
 
 

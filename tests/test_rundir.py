@@ -1,7 +1,9 @@
 """Run directories: one process at a time, files whole or not at all, nothing lost."""
 
-import multiprocessing
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,29 +12,27 @@ from budgetnet.results import FINISHED, PARTIAL
 from budgetnet.rundir import RunDirectoryError, open_run, write_atomically
 from tests.test_results import result
 
+ANOTHER_PROCESS = """
+import sys
+from pathlib import Path
+from budgetnet.rundir import RunDirectoryError, open_run
+try:
+    with open_run(Path(sys.argv[1]), "step-01", 0):
+        print("opened")
+except RunDirectoryError as error:
+    print(error)
+"""
 
-def _try_to_open(root, answers):
-    try:
-        with open_run(root, "step-01", 0):
-            answers.put("opened")
-    except RunDirectoryError as error:
-        answers.put(str(error))
+
+def another_process(root):
+    command = [sys.executable, "-c", ANOTHER_PROCESS, str(root)]
+    return subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True).stdout
 
 
 def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    for held in (True, False):
-        process = context.Process(target=_try_to_open, args=(tmp_path, answers))
-        if held:
-            with open_run(tmp_path, "step-01", 0):
-                process.start()
-                assert f"in use by another budgetnet process (pid {os.getpid()})" in answers.get(timeout=300)
-                process.join()
-        else:
-            process.start()
-            assert answers.get(timeout=300) == "opened"
-            process.join()
+    with open_run(tmp_path, "step-01", 0):
+        assert f"in use by another budgetnet process (pid {os.getpid()})" in another_process(tmp_path)
+    assert another_process(tmp_path) == "opened\n"
 
 
 def test_unwritable_directory_is_named(tmp_path):
