@@ -82,6 +82,7 @@ def load(source: str) -> Catalogue:
         sys.path.insert(0, str(path.parent))  # stays: worker processes find the definitions' classes by module name
         module = _import(path.stem, source)
         if not Path(module.__file__ or "").resolve().is_relative_to(path if path.is_dir() else path.parent):
+            sys.path.remove(str(path.parent))  # or that folder would go on hiding the other module from everyone
             raise DefinitionError(f"{source!r} has the name of another module, {module.__file__}; give the folder or file another name")
     else:
         module = _import(source, source)

@@ -1,5 +1,7 @@
 """Lookup: order, duplicates, unknown names, groups, loading."""
 
+import sys
+
 import pytest
 
 from budgetnet.catalogue import Catalogue, UnknownExperiment, load, load_default
@@ -73,10 +75,11 @@ def test_a_broken_catalogue_is_named(tmp_path, content, message):
         load(str(tmp_path / f"{name}.py"))
 
 
-def test_a_name_that_is_taken_is_named(tmp_path):
+def test_a_name_that_is_taken_is_named_and_hides_nothing(tmp_path):
     (tmp_path / "random.py").write_text("CATALOGUE = ()")
     with pytest.raises(DefinitionError, match=r"has the name of another module, .*random\.py; give the folder or file another name"):
         load(str(tmp_path / "random.py"))
+    assert str(tmp_path) not in sys.path
 
 
 def test_a_folder_without_init_is_named(tmp_path):
