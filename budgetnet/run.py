@@ -155,7 +155,8 @@ def run(experiment: Experiment, seed: int, options: Options, progress: Progress)
                 directory.log(f"epoch {record.epoch}: {asdict(record)}")
                 progress.epoch(job, record, experiment.recipe.epochs)
         result = _record(experiment, seed, counts, records, training, data, options)
-        directory.save_weights(training.model.state_dict())
+        if not directory.save_weights(training.model.state_dict()):
+            directory.log("safetensors is not installed: the weights are in checkpoint.pt only")
         directory.save_result(result)
         progress.finish(
             job, f"done: validation {result.last.validation_accuracy:.2f} % after epoch {result.last.epoch}, {result.seconds:.0f} s"
