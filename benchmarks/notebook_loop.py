@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from budgetnet.definition import Experiment
+from budgetnet.definition import SGD, Experiment
 
 
 class PictureDataset(Dataset[tuple[Tensor, int]]):
@@ -49,6 +49,8 @@ class NotebookTraining:
         self.device = torch.device(device)
         self.model: nn.Module = experiment.model.build(experiment.data_set.image_shape, experiment.data_set.classes).to(self.device)
         optimizer = experiment.recipe.optimizer
+        if not isinstance(optimizer, SGD):
+            raise TypeError(f"the notebook trains with SGD, not with {optimizer!r}")
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=optimizer.lr, momentum=optimizer.momentum)
         self.loader = DataLoader(
             PictureDataset(images[:, 0], labels, notebook_transforms(experiment)), batch_size=experiment.recipe.batch_size, shuffle=True,

@@ -2,28 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from budgetnet.definition import SGD, StepLR
+from budgetnet.definition import SGD, Adadelta, Adam, Optimizer, ReduceLROnPlateau, RMSprop, Schedule
 
 
-def build_optimizer(description: SGD, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer over ``parameters``; fused, because at these sizes the calls cost more than the arithmetic."""
-    return torch.optim.SGD(
-        parameters, lr=description.lr, momentum=description.momentum, weight_decay=description.weight_decay,
-        nesterov=description.nesterov, fused=True,
-    )  # fmt: skip
+class KerasAdam(torch.optim.Adam):
+    """torch's fused Adam with Keras's epsilon, which stands beside the uncorrected root of the second moment.
+
+    torch divides by √v/√(1-β₂ᵗ) + eps, Keras by √v + epsilon under a rate of lr·√(1-β₂ᵗ)/(1-β₁ᵗ): the two are equal
+    for eps = epsilon/√(1-β₂ᵗ), which is set before every step. The steps are counted in the parameter groups, so that
+    they are in the state dict and nothing waits for a device.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, betas: tuple[float, float], epsilon: float) -> None:
+        super().__init__(parameters, lr=lr, betas=betas, eps=epsilon, fused=True)
+        for group in self.param_groups:
+            group["keras_epsilon"], group["steps"] = epsilon, 0
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        for group in self.param_groups:
+            group["steps"] += 1
+            group["eps"] = group["keras_epsilon"] / math.sqrt(1 - group["betas"][1] ** group["steps"])
+        return super().step(closure)
 
 
-def build_schedule(description: StepLR | None, optimizer: torch.optim.Optimizer) -> LRScheduler:
-    """A schedule that is stepped once after every epoch; without a description the rate stays as it is."""
+def build_optimizer(description: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer over ``parameters``; fused where torch can, because at these sizes the calls cost more than the arithmetic."""
+    if isinstance(description, SGD):
+        return torch.optim.SGD(
+            parameters, lr=description.lr, momentum=description.momentum, weight_decay=description.weight_decay,
+            nesterov=description.nesterov, fused=True,
+        )  # fmt: skip
+    if isinstance(description, Adam):
+        return KerasAdam(parameters, description.lr, (description.beta1, description.beta2), description.epsilon)
+    if isinstance(description, RMSprop):
+        return torch.optim.RMSprop(parameters, lr=description.lr, alpha=description.rho, eps=description.epsilon)
+    if isinstance(description, Adadelta):
+        return torch.optim.Adadelta(parameters, lr=description.lr, rho=description.rho, eps=description.epsilon)
+    raise TypeError(f"there is no optimizer for {description!r}")
+
+
+def build_schedule(description: Schedule | None, optimizer: torch.optim.Optimizer) -> LRScheduler:
+    """A schedule for ``step_schedule`` after every epoch; without a description the rate stays as it is."""
     if description is None:
         return LambdaLR(optimizer, _constant)
+    if isinstance(description, ReduceLROnPlateau):
+        # torch acts on the epoch after the ``patience``-th bad one, Keras on that one
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, mode="max", factor=description.factor, patience=description.patience - 1, threshold=description.min_delta,
+            threshold_mode="abs", min_lr=description.min_lr, eps=0.0,
+        )  # fmt: skip
     return torch.optim.lr_scheduler.StepLR(optimizer, description.step_size, description.gamma)
+
+
+def step_schedule(schedule: LRScheduler, validation_accuracy: float) -> None:
+    """Set the next epoch's rate; ``validation_accuracy`` (percent) is for the schedules that follow it."""
+    if isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        schedule.step(validation_accuracy)
+    else:
+        schedule.step()
 
 
 def _constant(epoch: int) -> float:

@@ -45,11 +45,10 @@ def count(model: nn.Module) -> Counts:
 
 @dataclass(frozen=True)
 class GateVerdict:
-    """``verdict`` is 'ok', 'over the bound' or 'not the exact count'; the budget binds the trainable parameters."""
+    """``verdict`` is 'ok', 'over the bound', 'not the exact count' or 'not Keras's count'; the bound is on the trainable parameters."""
 
     counts: Counts
-    exact: int | None
-    bound: int | None
+    budget: Budget
     verdict: str
 
     @property
@@ -58,7 +57,15 @@ class GateVerdict:
 
     @property
     def headroom(self) -> int | None:
-        return None if self.bound is None else self.bound - self.counts.trainable
+        return None if self.budget.bound is None else self.budget.bound - self.counts.trainable
+
+    @property
+    def sentence(self) -> str:
+        """What is counted against what was allowed, for a gate that is shut."""
+        if self.verdict == "not Keras's count":
+            return f"{self.counts.keras_total:,} parameters as Keras counts: its budget is exactly {self.budget.keras_total:,}"
+        allowed = f"at most {self.budget.bound:,}" if self.verdict == "over the bound" else f"exactly {self.budget.exact:,}"
+        return f"{self.counts.trainable:,} trainable parameters, {self.verdict}: its budget is {allowed}"
 
 
 def check_budget(counts: Counts, budget: Budget) -> GateVerdict:
@@ -67,9 +74,11 @@ def check_budget(counts: Counts, budget: Budget) -> GateVerdict:
         verdict = "over the bound"
     elif budget.exact is not None and counts.trainable != budget.exact:
         verdict = "not the exact count"
+    elif budget.keras_total is not None and counts.keras_total != budget.keras_total:
+        verdict = "not Keras's count"
     else:
         verdict = "ok"
-    return GateVerdict(counts, budget.exact, budget.bound, verdict)
+    return GateVerdict(counts, budget, verdict)
 
 
 @dataclass(frozen=True)

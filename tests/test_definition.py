@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from budgetnet.definition import (
     SGD,
+    Adadelta,
+    Adam,
     Aim,
     Augmentation,
     Budget,
@@ -20,7 +22,9 @@ from budgetnet.definition import (
     Mark,
     Protocol,
     Recipe,
+    ReduceLROnPlateau,
     Reported,
+    RMSprop,
     StepLR,
     change,
     definition_hash,
@@ -70,6 +74,14 @@ def experiment(**fields):
         (lambda: DataSet("x", (1, 28, 28), 10, 0, 1, files=["a"]), "DataSet.files", "['a']"),
         (lambda: SGD(lr=0.1, momentum=1.0), "SGD.momentum", "1.0"),
         (lambda: StepLR(0), "StepLR.step_size", "0"),
+        (lambda: Adam(lr=0.1, beta2=1), "Adam.beta2", "1"),
+        (lambda: RMSprop(lr=0.1, epsilon=0), "RMSprop.epsilon", "0"),
+        (lambda: Adadelta(rho=-0.1), "Adadelta.rho", "-0.1"),
+        (lambda: ReduceLROnPlateau(factor=1), "ReduceLROnPlateau.factor", "1"),
+        (lambda: ReduceLROnPlateau(patience=0), "ReduceLROnPlateau.patience", "0"),
+        (lambda: Reported(99, train_loss=-1), "Reported.train_loss", "-1"),
+        (lambda: Protocol("test", test_at_end=False), "Protocol.test_at_end", "False"),
+        (lambda: Budget(keras_total=0), "Budget.keras_total", "0"),
         (lambda: PlainCNN(widths=(4, 4), dropout=1.5, pool_after=()), "PlainCNN.dropout", "1.5"),
         (lambda: PlainCNN(widths=[4, 4]), "PlainCNN.widths", "[4, 4]"),
         (lambda: PlainCNN(widths=(4, 4, 4, 4, 4), consolidate=(3,)), "PlainCNN.consolidate", "(3,)"),
@@ -94,6 +106,18 @@ def test_impossible_value_names_its_field(build, field, value):
     with pytest.raises(DefinitionError) as error:
         build()
     assert str(error.value).startswith(f"{field} is {value}; expected ")
+
+
+def test_a_rate_that_follows_the_validation_needs_a_hold_out():
+    with pytest.raises(DefinitionError, match=r"Recipe\.protocol is Protocol.* expected a hold-out, because a schedule that follows"):
+        Recipe(optimizer=SGD(lr=0.1), batch_size=64, epochs=1, schedule=ReduceLROnPlateau())
+
+
+def test_a_new_field_with_its_default_makes_no_result_stale():
+    held_out = experiment(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=64, epochs=1, protocol=Protocol("holdout", 10)))
+    untested = derive(held_out, "untested", recipe=change(protocol=change(test_at_end=False)))
+    assert definition_hash(held_out) != definition_hash(untested)
+    assert "test_at_end" in str(plain(held_out))
 
 
 def test_mistyped_field_of_a_change_is_named_with_the_known_ones():

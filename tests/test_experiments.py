@@ -13,6 +13,7 @@ from budgetnet.data.specs import DATA_SETS
 from budgetnet.definition import Augmentation, StepLR, difference
 from budgetnet.params import count, layer_table
 from budgetnet.run import build_model, gate
+from tests.keras_models import MODELS
 
 CATALOGUE = load_default()
 STEPS = [experiment for experiment in CATALOGUE if re.fullmatch(r"step-\d\d", experiment.name)]
@@ -35,14 +36,14 @@ TABLE = {
 }
 
 
-def test_catalogue_holds_thirteen_steps_and_their_twins_in_order():
+def test_catalogue_holds_the_steps_their_twins_and_the_keras_ports_in_order():
     steps = [f"step-{number:02d}" for number in range(1, 14)]
-    assert list(CATALOGUE.names) == [*steps, *(f"{step}-pointwise" for step in steps)]
+    assert list(CATALOGUE.names) == [*steps, *(f"{step}-pointwise" for step in steps), *MODELS]
 
 
 def test_every_definitions_file_is_known_here():
     folder = Path(__file__).parent.parent / "experiments"
-    shipped = {"__init__", "progression", "pointwise"}
+    shipped = {"__init__", "progression", "pointwise", "separable", "explore", "lenet", "convnets", "mlps"}
     own_catalogues = {"choices"}  # the comparison behind the chosen values
     assert {path.stem for path in folder.glob("*.py")} == shipped | own_catalogues
 

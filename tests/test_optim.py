@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from budgetnet.definition import SGD, StepLR
-from budgetnet.optim import build_optimizer, build_schedule
+from budgetnet.definition import SGD, Adadelta, Adam, ReduceLROnPlateau, RMSprop, StepLR
+from budgetnet.optim import build_optimizer, build_schedule, step_schedule
 
 
 def test_sgd_is_the_textbook_s():
@@ -30,5 +30,63 @@ def test_rate_by_epoch(schedule, rates):
     for _ in rates:
         seen.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        stepper.step()
+        step_schedule(stepper, 0.0)
     assert seen == pytest.approx(rates)
+
+
+RULES = {
+    Adam(lr=0.01, beta1=0.8, beta2=0.9, epsilon=0.1): "adam",
+    RMSprop(lr=0.01, rho=0.7, epsilon=0.1): "rmsprop",
+    Adadelta(lr=0.5, rho=0.7, epsilon=0.1): "adadelta",
+}
+
+
+@pytest.mark.parametrize("description", RULES, ids=RULES.values())
+def test_keras_rules_of_2018(description):
+    """The rules as keras/optimizers.py of Keras 2.1 has them; an epsilon of 0.1 leaves no doubt about its place."""
+    d = description
+    parameter = nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))
+    optimizer = build_optimizer(d, [parameter])
+    p = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    m, v = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    for t, g in enumerate([torch.tensor([0.5, 1.0, 0.0]), torch.tensor([-1.0, 0.25, 0.0]), torch.tensor([0.01, 3.0, 1e-4])], start=1):
+        parameter.grad = g.clone()
+        optimizer.step()
+        g = g.double()
+        if isinstance(d, Adam):
+            lr_t = d.lr * (1 - d.beta2**t) ** 0.5 / (1 - d.beta1**t)
+            m, v = d.beta1 * m + (1 - d.beta1) * g, d.beta2 * v + (1 - d.beta2) * g**2
+            p = p - lr_t * m / (v.sqrt() + d.epsilon)
+        elif isinstance(d, RMSprop):
+            v = d.rho * v + (1 - d.rho) * g**2
+            p = p - d.lr * g / (v.sqrt() + d.epsilon)
+        else:
+            v = d.rho * v + (1 - d.rho) * g**2
+            update = g * (m + d.epsilon).sqrt() / (v + d.epsilon).sqrt()
+            p = p - d.lr * update
+            m = d.rho * m + (1 - d.rho) * update**2
+        torch.testing.assert_close(parameter.detach().double(), p, rtol=1e-5, atol=1e-6)
+
+
+def test_adam_goes_on_from_its_state():
+    parameters = [nn.Parameter(torch.ones(4)) for _ in range(2)]
+    straight, stopped = (build_optimizer(Adam(lr=0.1, epsilon=0.1), [parameter]) for parameter in parameters)
+    for step in range(6):
+        if step == 3:
+            state = stopped.state_dict()
+            stopped = build_optimizer(Adam(lr=0.1, epsilon=0.1), [parameters[1]])
+            stopped.load_state_dict(state)
+        for optimizer, parameter in ((straight, parameters[0]), (stopped, parameters[1])):
+            parameter.grad = torch.arange(4.0) - step
+            optimizer.step()
+    assert torch.equal(*parameters)
+
+
+def test_plateau_halves_after_the_third_epoch_that_is_not_better():
+    optimizer = build_optimizer(SGD(lr=0.8), [nn.Parameter(torch.zeros(1))])
+    schedule = build_schedule(ReduceLROnPlateau(factor=0.5, patience=3, min_lr=0.15), optimizer)
+    rates = []
+    for accuracy in (90.0, 91.0, 91.005, 90.0, 91.0, 92.0, 92.0, 92.0, 92.0, 92.0, 92.0, 92.0, 92.0, 92.0, 92.0):
+        step_schedule(schedule, accuracy)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.8] * 4 + [0.4] * 4 + [0.2] * 3 + [0.15] * 4)

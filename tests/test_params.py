@@ -73,6 +73,14 @@ def test_gate_says_what_is_wrong(trainable, verdict):
     assert check_budget(Counts(trainable, 0, trainable), Budget(bound=8_000, exact=7_836)).verdict == verdict
 
 
+def test_gate_holds_the_keras_count_as_well():
+    budget = Budget(exact=218_698, keras_total=219_338)
+    assert check_budget(Counts(218_698, 0, 219_338), budget).passed
+    shut = check_budget(Counts(218_698, 0, 219_337), budget)
+    assert shut.verdict == "not Keras's count"
+    assert shut.sentence == "219,337 parameters as Keras counts: its budget is exactly 219,338"
+
+
 def test_layer_table_lists_shapes_and_can_put_the_largest_first():
     table = layer_table(PlainCNN(widths=(10, 10, 10, 12, 14), dropout=0.05).build(SHAPE, 10), SHAPE)
     assert table.rows[0].output_shape == (10, 28, 28)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from budgetnet.definition import DataFile, DataSet
 
-__all__ = ["DATA_SETS", "DIGITS", "MNIST"]
+__all__ = ["DATA_SETS", "DIGITS", "MNIST", "MNIST_UNIT"]
 
 # The sums are of the decompressed files: the same content is in circulation in archives that differ byte by byte.
 MNIST = DataSet(
@@ -24,8 +26,11 @@ MNIST = DataSet(
     mirrors=("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
 )
 
+# The same files with pixels divided by 255 and not standardized, as the Keras documents have them.
+MNIST_UNIT = replace(MNIST, name="mnist-unit", mean=0.0, std=1.0)
+
 # scikit-learn's 1,797 digits of 8×8 pixels and 17 grey levels, scaled to MNIST's shape so that the same networks fit.
 # Mean and standard deviation were measured over the 1,442 training images that arrays.load gives; a test holds them.
 DIGITS = DataSet(name="digits", image_shape=(1, 28, 28), classes=10, mean=0.3051, std=0.3248, format="digits")
 
-DATA_SETS: dict[str, DataSet] = {data_set.name: data_set for data_set in (MNIST, DIGITS)}
+DATA_SETS: dict[str, DataSet] = {data_set.name: data_set for data_set in (MNIST, MNIST_UNIT, DIGITS)}

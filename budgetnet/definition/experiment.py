@@ -16,13 +16,17 @@ COMPARED = ("data_set", "model", "recipe", "budget")
 
 @dataclass(frozen=True)
 class Budget:
-    """``bound``: at most so many trainable parameters; ``exact``: exactly so many, where a document gives the count."""
+    """``bound``: at most so many trainable parameters; ``exact``: exactly so many, where a document gives the count.
+
+    ``keras_total``: exactly so many as Keras counts, which adds the moving statistics of batch normalization.
+    """
 
     bound: int | None = None
     exact: int | None = None
+    keras_total: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("bound", "exact"):
+        for name in ("bound", "exact", "keras_total"):
             require(self, name, lambda v: v is None or is_count(v), "a whole number of at least 1, or None")
         if self.bound is not None and self.exact is not None:
             require(self, "exact", lambda v: v <= self.bound, f"a count within the bound of {self.bound}")
@@ -41,14 +45,24 @@ class Aim:
 
 @dataclass(frozen=True)
 class Reported:
-    """What the source reports: accuracies in percent, of a single run unless its notes say otherwise."""
+    """What the source reports: accuracies in percent, losses in nats, of a single run unless its notes say otherwise.
+
+    ``validation_*`` are of the images that the protocol validates on, ``test_accuracy`` of the test set where those
+    are held-out ones.
+    """
 
     validation_accuracy: float
     train_accuracy: float | None = None
+    validation_loss: float | None = None
+    train_loss: float | None = None
+    test_accuracy: float | None = None
 
     def __post_init__(self) -> None:
         require(self, "validation_accuracy", lambda v: is_number(v) and 0 < v <= 100, "percent in (0, 100]")
-        require(self, "train_accuracy", lambda v: v is None or (is_number(v) and 0 < v <= 100), "percent in (0, 100], or None")
+        for name in ("train_accuracy", "test_accuracy"):
+            require(self, name, lambda v: v is None or (is_number(v) and 0 < v <= 100), "percent in (0, 100], or None")
+        for name in ("train_loss", "validation_loss"):
+            require(self, name, lambda v: v is None or (is_number(v) and v >= 0), "nats, at least 0, or None")
 
 
 @dataclass(frozen=True)

@@ -3,36 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, get_args
 
 from budgetnet.definition.checks import is_count, is_fraction, is_number, one_of, require
-
-
-@dataclass(frozen=True)
-class SGD:
-    """Stochastic gradient descent as in torch.optim.SGD."""
-
-    lr: float
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    nesterov: bool = False
-
-    def __post_init__(self) -> None:
-        require(self, "lr", lambda v: is_number(v) and v > 0, "a number above 0")
-        require(self, "momentum", is_fraction, "a number in [0, 1)")
-        require(self, "weight_decay", lambda v: is_number(v) and v >= 0, "a number of at least 0")
-        require(self, "nesterov", lambda v: isinstance(v, bool) and (self.momentum > 0 or not v), "True (with a momentum above 0) or False")
-
-
-@dataclass(frozen=True)
-class StepLR:
-    """The learning rate is multiplied by ``gamma`` after every ``step_size`` epochs, as in torch's StepLR."""
-
-    step_size: int
-    gamma: float = 0.1
-
-    def __post_init__(self) -> None:
-        require(self, "step_size", is_count, "a whole number of epochs, at least 1")
-        require(self, "gamma", lambda v: is_number(v) and v > 0, "a number above 0")
+from budgetnet.definition.optimizers import Optimizer, ReduceLROnPlateau, Schedule
 
 
 @dataclass(frozen=True)
@@ -63,11 +37,13 @@ class Protocol:
 
     ``test``: train on all training images, validate on the test set every epoch, as the documents do.
     ``holdout``: hold ``holdout`` training images out (which ones depends on the seed only) and validate on them; the
-    test set is scored once, after the last epoch.
+    test set is scored once, after the last epoch, or, with ``test_at_end`` False, not at all: so that a search cannot
+    be steered by it.
     """
 
     validation: str = "test"
     holdout: int = 0
+    test_at_end: bool = True
 
     def __post_init__(self) -> None:
         require(self, "validation", lambda v: v in ("test", "holdout"), "'test' or 'holdout'")
@@ -75,27 +51,40 @@ class Protocol:
             require(self, "holdout", is_count, "the number of training images to hold out, at least 1")
         else:
             require(self, "holdout", lambda v: v == 0, "0, unless validation is 'holdout'")
+        require(
+            self, "test_at_end", lambda v: v is True or (v is False and self.validation == "holdout"),
+            "True, or False where validation is 'holdout'",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that shapes training. ``precision`` 'auto' lets the engine take what it measured fastest and safe."""
 
-    optimizer: SGD
+    optimizer: Optimizer
     batch_size: int
     epochs: int
-    schedule: StepLR | None = None
+    schedule: Schedule | None = None
     augmentation: Augmentation = Augmentation()
     loss: str = "cross_entropy"
     precision: str = "auto"
     protocol: Protocol = Protocol()
 
     def __post_init__(self) -> None:
-        require(self, "optimizer", one_of(SGD), "an optimizer description: SGD(...)")
+        require(self, "optimizer", one_of(*get_args(Optimizer)), f"an optimizer description: {_listed(Optimizer)}")
         require(self, "batch_size", is_count, "a whole number of at least 1")
         require(self, "epochs", is_count, "a whole number of at least 1")
-        require(self, "schedule", one_of(StepLR, type(None)), "a schedule description: StepLR(...), or None")
+        require(self, "schedule", one_of(*get_args(Schedule), type(None)), f"a schedule description: {_listed(Schedule)}, or None")
         require(self, "augmentation", one_of(Augmentation), "Augmentation(...)")
         require(self, "loss", lambda v: v == "cross_entropy", "'cross_entropy'")
         require(self, "precision", lambda v: v in ("auto", "fp32", "bf16"), "'auto', 'fp32' or 'bf16'")
         require(self, "protocol", one_of(Protocol), "Protocol(...)")
+        if isinstance(self.schedule, ReduceLROnPlateau):
+            require(
+                self, "protocol", lambda v: v.validation == "holdout",
+                "a hold-out, because a schedule that follows the validation accuracy must not follow the test set",
+            )  # fmt: skip
+
+
+def _listed(kinds: Any) -> str:
+    return ", ".join(f"{kind.__name__}(...)" for kind in get_args(kinds))

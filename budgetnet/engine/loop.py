@@ -15,7 +15,7 @@ from budgetnet.definition import Recipe
 from budgetnet.engine.paths import EngineError, Path, Settings, choose_path
 from budgetnet.evaluate import evaluate
 from budgetnet.metrics import EpochRecord
-from budgetnet.optim import build_schedule
+from budgetnet.optim import build_schedule, step_schedule
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -100,11 +100,11 @@ def train(training: Training, data: TrainingData, until: int, tick: Callable[[in
         started = time.perf_counter()
         lr = float(training.path.optimizer.param_groups[0]["lr"])
         loss, accuracy = _train_epoch(training, data, tick or (lambda images: None))
-        training.schedule.step()
-        training.epoch += 1
         scores = evaluate(training.path.forward, data.validation_batches(), data.classes)
+        training.epoch += 1
         if not math.isfinite(scores.loss):
             raise Diverged(f"the validation loss is {scores.loss} after epoch {training.epoch}; try a lower learning rate")
+        step_schedule(training.schedule, scores.accuracy)
         yield EpochRecord(training.epoch, lr, loss, accuracy, scores.loss, scores.accuracy, time.perf_counter() - started)
 
 

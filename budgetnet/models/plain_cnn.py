@@ -1,4 +1,4 @@
-"""Descriptions of networks: frozen data whose ``build()`` makes the module; torch is imported only then."""
+"""The network of the thirteen steps and of their twins."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PlainCNN:
         """
         from torch import nn
 
-        from budgetnet.layers import convolution_block
+        from budgetnet.layers.blocks import convolution_block
 
         parts: dict[str, nn.Module] = {}
         channels, *size = image_shape

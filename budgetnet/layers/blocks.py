@@ -1,4 +1,4 @@
-"""Blocks that two or more networks share, as torch modules."""
+"""The block of the thirteen steps."""
 
 from __future__ import annotations
 
