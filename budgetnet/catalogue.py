@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
-from budgetnet.definition import DefinitionError, Experiment
+from budgetnet.definition import DefinitionError, Experiment, Plan, Study
 
 
 class UnknownExperiment(LookupError):
@@ -18,13 +18,19 @@ class UnknownExperiment(LookupError):
 
 
 class Catalogue:
-    """The ordered, explicit list of experiments.
+    """The ordered, explicit list of experiments, and of the searches over them.
 
     Raises DefinitionError for a duplicate name, an entry that is no experiment, or a parent or twin that does not
-    stand before its child. ``groups`` gives several experiments one name, such as a document's.
+    stand before its child. ``groups`` gives several experiments one name, such as a document's; ``searches`` are plans
+    and studies.
     """
 
-    def __init__(self, experiments: Iterable[Experiment], groups: Mapping[str, Iterable[Experiment]] | None = None) -> None:
+    def __init__(
+        self,
+        experiments: Iterable[Experiment],
+        groups: Mapping[str, Iterable[Experiment]] | None = None,
+        searches: Iterable[Plan | Study] = (),
+    ) -> None:
         self._by_name: dict[str, Experiment] = {}
         for experiment in experiments:
             if not isinstance(experiment, Experiment):
@@ -39,6 +45,7 @@ class Catalogue:
         for name, members in self._groups.items():
             if name in self._by_name or name == "all" or not set(members) <= set(self._by_name):
                 raise DefinitionError(f"the catalogue's group {name!r} has an experiment's name, or holds what is not in the catalogue")
+        self.plans, self.studies = _searches(searches)
 
     def __iter__(self) -> Iterator[Experiment]:
         return iter(self._by_name.values())
@@ -56,6 +63,15 @@ class Catalogue:
         hint = f"did you mean {' or '.join(near)}?" if near else "`budgetnet list` shows what there is."
         raise UnknownExperiment(f"there is no experiment {name!r} in the catalogue; {hint}")
 
+    def search(self, name: str) -> Plan | Study:
+        """A plan or a study by name. Raises UnknownExperiment."""
+        found = self.plans.get(name) or self.studies.get(name)
+        if found is not None:
+            return found
+        near = difflib.get_close_matches(name, [*self.plans, *self.studies], n=4, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`budgetnet sweep` lists what there is."
+        raise UnknownExperiment(f"there is no plan or study {name!r} in the catalogue; {hint}")
+
     def select(self, names: Iterable[str]) -> list[Experiment]:
         """Experiments by name, by group, or 'all'; each once, in the order asked for. Raises UnknownExperiment."""
         chosen: dict[str, Experiment] = {}
@@ -69,8 +85,30 @@ class Catalogue:
         return tuple(self._by_name)
 
 
+def _searches(searches: Iterable[Plan | Study]) -> tuple[dict[str, Plan], dict[str, Study]]:
+    """Plans and studies by name, those of the plans included; they share ``runs/studies``, so no two have one name."""
+    plans: dict[str, Plan] = {}
+    studies: dict[str, Study] = {}
+    for entry in searches:
+        if not isinstance(entry, Plan | Study):
+            raise DefinitionError(f"the catalogue's PLANS or STUDIES hold {entry!r}; expected a Plan or a Study")
+        for study in entry.studies if isinstance(entry, Plan) else (entry,):
+            if study.name in plans or studies.get(study.name, study) != study:
+                raise DefinitionError(f"the catalogue holds two searches named {study.name!r}; give one another name")
+            if study.after is not None and study.after not in studies:
+                raise DefinitionError(f"{study.name}.after is {study.after!r}, which is no study that stands before it in the catalogue")
+            studies[study.name] = study
+        if isinstance(entry, Plan):
+            if entry.name in plans or entry.name in studies:
+                raise DefinitionError(f"the catalogue holds two searches named {entry.name!r}; give one another name")
+            plans[entry.name] = entry
+    return plans, studies
+
+
 def load(source: str) -> Catalogue:
-    """The CATALOGUE of a package: ``source`` is a folder with an ``__init__.py``, a ``.py`` file, or a module's name.
+    """The CATALOGUE of a package, with its GROUPS, STUDIES and PLANS where it has them.
+
+    ``source`` is a folder with an ``__init__.py``, a ``.py`` file, or a module's name.
 
     Raises DefinitionError where there is no such thing, it cannot be imported, or it defines no CATALOGUE.
     """
@@ -89,7 +127,7 @@ def load(source: str) -> Catalogue:
     entries = getattr(module, "CATALOGUE", None)
     if not isinstance(entries, tuple | list):
         raise DefinitionError(f"{source!r} defines no CATALOGUE; expected CATALOGUE = (experiment, …)")
-    return Catalogue(entries, getattr(module, "GROUPS", None))
+    return Catalogue(entries, getattr(module, "GROUPS", None), (*getattr(module, "STUDIES", ()), *getattr(module, "PLANS", ())))
 
 
 def _import(name: str, source: str) -> ModuleType:

@@ -30,7 +30,9 @@ COMMANDS = {
     "check": ("inspection", "check"),
     "run": ("training", "run"),
     "eval": ("evaluation", "score_weights"),
+    "inspect": ("diagnosis", "inspect"),
     "report": ("reporting", "report"),
+    "sweep": ("sweeping", "sweep"),
 }
 
 
@@ -73,16 +75,25 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         "--epochs", type=_positive, metavar="N", help="stop after N epochs: a partial run, which is never judged and goes on later"
     )
     parser.add_argument("--workers", type=_positive, metavar="N", help="runs side by side (default: one a core on a CPU)")
-    parser.add_argument("--threads", type=_positive, metavar="N", help="CPU threads of a run that is alone (default: every core)")
-    parser.add_argument(
-        "--engine", choices=("auto", "kernels", "eager"), default="auto", help="'eager' is the plain torch reference (default: auto)"
-    )
     parser.add_argument("--assert-aim", action="store_true", help=f"exit with status {ACCURACY} when an aim is missed")
     parser.add_argument(
         "--digits-fallback",
         action="store_true",
         help="train on scikit-learn's small digits where MNIST cannot be had; nothing is judged then",
     )
+
+
+def _add_sweep_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="PLAN-OR-STUDY", help="what to search (default: list what there is)")
+    parser.add_argument("--workers", type=_positive, metavar="N", help="trials side by side (default: one a core on a CPU)")
+    parser.add_argument(
+        "--storage", metavar="URL", help="any Optuna storage URL, or journal:FILE (default: a SQLite file in the study's folder)"
+    )
+    parser.add_argument("--trials", type=_positive, metavar="N", help="points that TPE studies propose (default: as declared)")
+    parser.add_argument("--seeds", type=parse_seeds, metavar="SEEDS", help="seeds of every trial, such as 0-2 (default: as declared)")
+    parser.add_argument("--adopt", action="store_true", help="also take over trials of other machines; be sure that they are dead")
+    parser.add_argument("--keep-weights", action="store_true", help="keep weights and checkpoints of finished trials")
+    parser.set_defaults(epochs=None)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -112,8 +123,13 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate = _command(
         commands, "eval", "score trained weights on the test set", "  budgetnet eval step-13\n  budgetnet eval step-13 --seed 2 --runs runs"
     )
-    evaluate.add_argument("name", metavar="EXPERIMENT")
-    evaluate.add_argument("--seed", type=int, help="which run's weights (default: the first there are)")
+    inspect = _command(
+        commands, "inspect", "look closely at a finished run: confusion, worst errors, and what the report's pictures are drawn from",
+        "  budgetnet inspect step-13\n  budgetnet inspect step-13 --seed 2 --runs runs",
+    )  # fmt: skip
+    for command in (evaluate, inspect):
+        command.add_argument("name", metavar="EXPERIMENT")
+        command.add_argument("--seed", type=int, help="which run's weights (default: the first there are)")
     report = _command(
         commands, "report", "turn stored results into tables, plots and a page",
         "  budgetnet report\n  budgetnet report --results results/cpu --out report",
@@ -125,11 +141,22 @@ def build_parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("report"), metavar="DIR", help="where index.html and the rest go (default: report)"
     )
 
-    for command in (run, evaluate, report):
+    sweep = _command(
+        commands, "sweep", "search values for an experiment's fields; list the searches there are",
+        "  budgetnet sweep\n  budgetnet sweep explore --workers 2\n  budgetnet sweep explore --storage sqlite:///explore.db",
+    )  # fmt: skip
+    _add_sweep_options(sweep)
+    sweep.add_argument("--out", type=Path, default=Path("report"), metavar="DIR", help="where sweeps.html goes (default: report)")
+    for command in (run, evaluate, inspect, report, sweep):
         command.add_argument(
             "--runs", type=Path, default=Path("runs"), metavar="DIR", help="the folder of the run directories (default: runs)"
         )
-    for command in (run, evaluate):
+    for command in (run, sweep):
+        command.add_argument("--threads", type=_positive, metavar="N", help="CPU threads of a run that is alone (default: every core)")
+        command.add_argument(
+            "--engine", choices=("auto", "kernels", "eager"), default="auto", help="'eager' is the plain torch reference (default: auto)"
+        )
+    for command in (run, evaluate, inspect, sweep):
         command.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="where to compute (default: auto)")
         command.add_argument(
             "--data", type=Path, metavar="DIR", help="the folder that holds the data set's files (default: BUDGETNET_DATA, ./data, …)"

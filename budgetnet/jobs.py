@@ -6,13 +6,14 @@ At these sizes two runs with a thread each finish sooner than one run with two t
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
 import signal
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from typing import Any
@@ -45,6 +46,7 @@ class Failure:
 
 
 Outcome = Result | Failure
+Supply = Callable[[], tuple[Any, Job] | None]  # the next job with a key of its own, or None for nothing now
 
 
 class WorkerDied(Exception):
@@ -60,10 +62,25 @@ def workers_for(jobs: int, device: str, asked: int | None) -> int:
 
 def run_all(jobs: Sequence[Job], options: Options, workers: int, progress: ConsoleProgress) -> list[Outcome]:
     """Run every job; outcomes in the order of ``jobs``. KeyboardInterrupt ends all; checkpoints stay and are resumed."""
+    waiting = iter(enumerate(jobs))
+    with contextlib.closing(run_supplied(lambda: next(waiting, None), options, workers, progress)) as ended:
+        outcomes = dict(ended)
+    return [outcomes[place] for place in range(len(jobs))]
+
+
+def run_supplied(supply: Supply, options: Options, workers: int, progress: ConsoleProgress) -> Generator[tuple[Any, Outcome]]:
+    """Run what ``supply`` gives and hand every outcome over as it comes, with the key that came with its job.
+
+    ``supply`` is asked whenever a worker is free; when it has nothing and nothing runs any more, this ends. Close the generator
+    (``contextlib.closing``) so that workers end when its reader does.
+    """
     try:
-        if workers == 1:
-            return [_run_here(job, options, progress) for job in jobs]
-        return _run_in_workers(jobs, options, workers, progress)
+        if workers > 1:
+            yield from _run_in_workers(supply, options, workers, progress)
+            return
+        while (given := supply()) is not None:
+            key, job = given
+            yield key, _run_here(job, options, progress)
     finally:
         progress.close()
 
@@ -76,40 +93,39 @@ def _run_here(job: Job, options: Options, progress: Any) -> Outcome:
         return Failure(job, error)
 
 
-def _run_in_workers(jobs: Sequence[Job], options: Options, workers: int, progress: ConsoleProgress) -> list[Outcome]:
+def _run_in_workers(supply: Supply, options: Options, workers: int, progress: ConsoleProgress) -> Generator[tuple[Any, Outcome]]:
     options = replace(options, settings=replace(options.settings, threads=1))
-    waiting = [*reversed(range(len(jobs)))]
-    outcomes: dict[int, Outcome] = {}
-    crew: dict[Any, tuple[Any, int]] = {}  # connection -> (process, the job it has)
+    crew: dict[Any, tuple[Any, Any, Job]] = {}  # connection -> (process, the key and the job it has)
+    idle: list[tuple[Any, Any]] = []
     try:
-        while len(outcomes) < len(jobs):
-            while waiting and len(crew) < workers:
-                connection, process = _hire(options)
-                crew[connection] = (process, waiting.pop())
-                connection.send(jobs[crew[connection][1]])
+        while True:
+            while len(crew) < workers and (given := supply()) is not None:
+                connection, process = idle.pop() if idle else _hire(options)
+                crew[connection] = (process, *given)
+                with contextlib.suppress(OSError):  # one that died while it was idle is found below
+                    connection.send(given[1])
+            if not crew:
+                return
             ready: list[Any] = wait([*crew])
             for connection in ready:
-                process, index = crew[connection]
+                process, key, job = crew[connection]
                 try:
                     kind, content = connection.recv()
                 except (EOFError, OSError):
-                    outcomes[index] = _bury(jobs[index], progress)
                     del crew[connection]
+                    yield key, _bury(job, progress)
                     continue
                 if kind != "outcome":
                     getattr(progress, kind)(*content)
                     continue
-                outcomes[index] = content
-                if waiting:
-                    crew[connection] = (process, waiting.pop())
-                    connection.send(jobs[crew[connection][1]])
-                else:
-                    del crew[connection]
-                    connection.close()  # which ends the worker
+                del crew[connection]
+                idle.append((connection, process))
+                yield key, content
     finally:
-        for process, _ in crew.values():
+        for connection, _ in idle:
+            connection.close()  # which ends the worker
+        for process, *_ in crew.values():
             process.terminate()
-    return [outcomes[index] for index in range(len(jobs))]
 
 
 def _hire(options: Options) -> tuple[Any, Any]:
@@ -135,7 +151,9 @@ def _work(connection: Any, options: Options) -> None:
     """A worker's life: receive a job, run it, send the outcome, until the pipe is closed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
+    from tqdm import tqdm
 
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore between processes, which a terminated worker would leave behind
     torch.set_num_threads(options.settings.threads)
     while True:
         try:

@@ -1,7 +1,7 @@
 """The directory of a run: locked while it is written, every file replaced atomically, the result last.
 
 ``runs/<experiment>/seed-<n>/`` holds ``result.json`` (its presence means finished) or ``partial.json``, ``checkpoint.pt``,
-``weights.safetensors``, ``events.out.tfevents.*`` and ``log.txt``.
+``weights.safetensors``, ``diagnostics.json``, ``events.out.tfevents.*`` and ``log.txt``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from budgetnet.diagnostics.record import DIAGNOSTICS, Diagnostics
 from budgetnet.results import FINISHED, PARTIAL, Result, read_result
 
 
 class RunDirectoryError(Exception):
     """The directory cannot be used; the message names it and says what to do."""
+
+
+class RunInUse(RunDirectoryError):
+    """Another process has the directory."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -83,11 +88,19 @@ class RunDirectory:
         )
         return True
 
+    def save_diagnostics(self, record: Diagnostics) -> None:
+        write_atomically(self.path / DIAGNOSTICS, record.to_json().encode())
+
     def save_result(self, result: Result) -> None:
         """The record, as finished or as partial; the last file that a run writes."""
         write_atomically(self.path / (FINISHED if result.finished else PARTIAL), result.to_json().encode())
         if result.finished:
             (self.path / PARTIAL).unlink(missing_ok=True)
+
+    def drop_weights(self) -> None:
+        """Remove what only weights need, of a run whose record is all that counts; a finished run stays finished."""
+        for name in (self.checkpoint_path.name, "weights.safetensors"):
+            (self.path / name).unlink(missing_ok=True)
 
     def log(self, line: str) -> None:
         with open(self.path / "log.txt", "a", encoding="utf-8") as file:
@@ -121,9 +134,7 @@ def open_run(root: Path, experiment: str, seed: int) -> Iterator[RunDirectory]:
         except OSError as error:
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
-            raise RunDirectoryError(
-                f"{path} is in use by another budgetnet process (pid {owner}); wait for it, or choose --runs DIR"
-            ) from error
+            raise RunInUse(f"{path} is in use by another budgetnet process (pid {owner}); wait for it, or choose --runs DIR") from error
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

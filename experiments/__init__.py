@@ -1,9 +1,21 @@
 """The shipped catalogue: the explicit, ordered list of experiments."""
 
+from .convnets import CONVNETS
+from .explore import EXPLORE
+from .lenet import LENETS
+from .mlps import MLPS
 from .pointwise import TWINS
 from .progression import STEPS
+from .separable import SEPARABLES
 
-CATALOGUE = (*STEPS, *TWINS)
+PORTS = (*SEPARABLES, *LENETS, *CONVNETS, *MLPS)
+CATALOGUE = (*STEPS, *TWINS, *PORTS)
 
 # Names for several experiments at once: `budgetnet run progression`.
-GROUPS = {"progression": STEPS, "pointwise": TWINS}
+GROUPS = {
+    "progression": STEPS, "pointwise": TWINS, "keras-ports": PORTS,
+    "separable": SEPARABLES, "lenets": LENETS, "convnets": CONVNETS, "mlps": MLPS,
+}  # fmt: skip
+
+# Searches: `budgetnet sweep explore`.
+PLANS = (EXPLORE,)

@@ -39,23 +39,23 @@ def run(arguments: Namespace, catalogue: Catalogue) -> int:
     """Train what is not finished, then print what the results say."""
     experiments = catalogue.select(arguments.names)
     try:
-        options = _options(arguments)
+        options = options_from(arguments)
         for experiment in experiments:
             target_epochs(experiment, options)
             assert_budget(experiment)
         experiments = _with_data(experiments, arguments, options)
     except tuple(STATUS) as error:
-        return complain(error, _status(error))
+        return complain(error, status_of(error))
     jobs = [Job(experiment, seed) for experiment in experiments for seed in arguments.seeds]
     workers = workers_for(len(jobs), options.settings.device, arguments.workers)
     if workers == 1 and options.settings.device == "cpu":
         torch.set_num_threads(options.settings.threads)
     outcomes = run_all(jobs, options, workers, ConsoleProgress())
-    failed, judged = _report_failures(outcomes), _report_verdicts(experiments, outcomes, arguments.assert_aim)
+    failed, judged = report_failures(outcomes), _report_verdicts(experiments, outcomes, arguments.assert_aim)
     return failed or judged
 
 
-def _options(arguments: Namespace) -> Options:
+def options_from(arguments: Namespace) -> Options:
     settings = Settings(device=resolve_device(arguments.device), engine=arguments.engine, threads=arguments.threads or usable_cores())
     return Options(runs=arguments.runs, settings=settings, data_dir=arguments.data, epochs=arguments.epochs)
 
@@ -85,11 +85,11 @@ def _with_data(experiments: Sequence[Experiment], arguments: Namespace, options:
     return ready
 
 
-def _status(error: BaseException) -> int:
+def status_of(error: BaseException) -> int:
     return next((status for kind, status in STATUS.items() if isinstance(error, kind)), OTHER)
 
 
-def _report_failures(outcomes: Sequence[Outcome]) -> int:
+def report_failures(outcomes: Sequence[Outcome]) -> int:
     """A sentence per failed run; the exit status of the first. What no user can cause keeps its traceback."""
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     for failure in failures:
@@ -101,7 +101,7 @@ def _report_failures(outcomes: Sequence[Outcome]) -> int:
             if not isinstance(error, tuple(STATUS)):
                 traceback.print_exception(error)
             complain(f"{failure.job.name}: {error}", OTHER)
-    return _status(failures[0].error) if failures else OK
+    return status_of(failures[0].error) if failures else OK
 
 
 def _report_verdicts(experiments: Sequence[Experiment], outcomes: Sequence[Outcome], assert_aim: bool) -> int:

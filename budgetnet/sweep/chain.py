@@ -1,0 +1,119 @@
+"""Studies one after the other, each on what the earlier ones chose, and the plan's end: the test set, used once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from budgetnet.definition import Experiment, Plan, Point, Study, definition_hash
+from budgetnet.definition.study import at
+from budgetnet.jobs import Failure, Job, run_all, run_supplied, workers_for
+from budgetnet.progress import ConsoleProgress
+from budgetnet.results import Result, read_result
+from budgetnet.run import Options
+from budgetnet.study_results import STUDIES, StudyRecord
+from budgetnet.sweep.sampling import point_of
+from budgetnet.sweep.search import Search
+from budgetnet.sweep.storage import Store
+from budgetnet.sweep.summary import plan_record, study_record, write_record
+from budgetnet.sweep.trials import Trials
+
+
+class TestSetUsed(Exception):
+    """The test set was already used, by another configuration; the message says where and what to do."""
+
+    __test__ = False  # not a test, whatever pytest makes of the name
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command line says of a sweep, beside the options of its runs (whose ``runs`` holds ``studies/``)."""
+
+    options: Options
+    workers: int | None = None
+    storage: str | None = None
+    trials: int | None = None
+    seeds: tuple[int, ...] | None = None
+    adopt: bool = False
+    keep_weights: bool = False
+
+
+@dataclass
+class Chain:
+    """What the studies so far chose, and what went wrong in them."""
+
+    settings: Settings
+    say: Callable[[str], None]
+    best: dict[str, Point] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+
+    def study(self, study: Study, known: Mapping[str, Study]) -> StudyRecord:
+        """Search ``study`` to its end, or as far as it goes; the record says which. ``known`` are studies by name, for ``after``.
+
+        Raises StorageError, OptunaMissing, and what stops runs before they start.
+        """
+        folder = self.settings.options.runs / STUDIES / study.name
+        fixed = self._fixed(study, known)
+        base = at(study.base, fixed) if fixed else study.base
+        options = replace(self.settings.options, runs=folder)
+        device = options.settings.device
+        store = Store(self.settings.storage, folder)
+        with contextlib.closing(store), store.translated():
+            seeds = self.settings.seeds or study.seeds
+            trials = Trials(store, study, base, seeds, self.settings.trials, self.settings.adopt)
+
+            def told(lines: Sequence[str]) -> None:
+                write_record(folder, study_record(trials, fixed, store.name, device))
+                for line in lines:
+                    self.say(line)
+
+            told(())
+            search = Search(trials, folder, told, self.settings.keep_weights)
+            workers = workers_for(len(trials.groups) * len(seeds), device, self.settings.workers)
+            search.run(
+                lambda supply: run_supplied(supply, options, workers, ConsoleProgress()), lambda line: self.say(f"{study.name}  {line}")
+            )
+            self.failures += search.failures
+            record = study_record(trials, fixed, store.name, device)
+        write_record(folder, record)
+        if not record.left and record.best_point is not None:
+            self.best[study.name] = point_of(study, record.best_point.point)
+        return record
+
+    def _fixed(self, study: Study, known: Mapping[str, Study]) -> dict[str, object]:
+        """The best points of the studies before, the latest last: what a later one chose is what counts."""
+        if study.after is None:
+            return {}
+        return {**self._fixed(known[study.after], known), **self.best[study.after]}
+
+    def finish(self, plan: Plan) -> list[Result]:
+        """Train the chosen configuration, unless that is done, and score it on the test set. Raises TestSetUsed."""
+        final = plan.final(self.best)
+        folder = self.settings.options.runs / STUDIES / plan.name
+        self._assert_unused(folder / final.name, final)
+        options = replace(self.settings.options, runs=folder)
+        jobs = [Job(final, seed) for seed in plan.final_seeds]
+        workers = workers_for(len(jobs), options.settings.device, self.settings.workers)
+        outcomes = run_all(jobs, options, workers, ConsoleProgress())
+        self.failures += [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+        results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
+        if len(results) == len(jobs):
+            chosen = {name: value for study in plan.studies for name, value in self.best[study.name].items()}
+            write_record(folder, plan_record(plan, chosen, final, results, options.settings.device))
+        return results
+
+    def _assert_unused(self, folder: Path, final: Experiment) -> None:
+        for directory in sorted(folder.glob("seed-*")):
+            result = read_result(directory)
+            if result is not None and result.finished and result.definition_hash != definition_hash(final):
+                raise TestSetUsed(
+                    f"the test set was used by the configuration that was chosen before (its result: {directory}), and now another one is "
+                    f"chosen. The first use is the one that counts; to use the test set a second time, and to say so, move {folder} away"
+                )
+
+
+def before(study: Study, known: Mapping[str, Study]) -> list[Study]:
+    """The studies that ``study`` comes after, in order, and itself."""
+    return [*(before(known[study.after], known) if study.after else ()), study]

@@ -1,0 +1,120 @@
+"""Where the trials of a study are kept: a SQLite file of its own by default, else whatever storage a URL names.
+
+SQLite and not a journal by default: a write is whole or absent even if the power fails, while a torn last line makes a journal
+unreadable, and the lock of a killed process is gone at once instead of after a grace period. What SQLite does not give,
+claiming a trial as one step, the lock file here does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+WAIT = 60  # seconds that a process waits for another one's write
+JOURNAL = "journal:"
+
+
+class StorageError(Exception):
+    """The storage cannot be used; the message names it and says what to do."""
+
+
+class OptunaMissing(Exception):
+    """Optuna is not installed; the message says how to install it."""
+
+
+def require_optuna() -> Any:
+    """The module, told to keep quiet. Raises OptunaMissing."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise OptunaMissing("a sweep needs optuna, which is not installed; install it with: pip install 'budgetnet[sweep]'") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+class Store:
+    """An open storage, and the lock under which trials are claimed.
+
+    ``url`` is SQLAlchemy's, as Optuna takes it (``sqlite:///file.db``, ``postgresql://…``), or ``journal:FILE`` for Optuna's journal,
+    which also works on network file systems. Without one the file is ``<folder>/trials.db``. The lock lies beside the file, or,
+    for a database server, in ``folder``.
+    """
+
+    def __init__(self, url: str | None, folder: Path) -> None:
+        require_optuna()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.url = url or f"sqlite:///{folder / 'trials.db'}"
+        self.file = _file_of(self.url)
+        self.lock_path = self.file.with_name(f"{self.file.name}.lock-sweep") if self.file else folder / "lock-sweep"
+        self.storage: BaseStorage = self._open()
+
+    @property
+    def name(self) -> str:
+        """The storage as it may be printed and recorded: without a password."""
+        if self.file is not None:
+            return str(self.file)
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+    def _open(self) -> BaseStorage:
+        from optuna.storages import JournalStorage, RDBStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        if self.file is not None and not self.file.parent.is_dir():
+            raise StorageError(f"the storage {self.name} has no folder {self.file.parent}; make it, or choose another --storage")
+        try:
+            with self.lock():
+                if self.url.startswith(JOURNAL):
+                    return JournalStorage(JournalFileBackend(str(self.file)))
+                options = {"connect_args": {"timeout": WAIT}} if self.url.startswith("sqlite") else {}
+                return RDBStorage(self.url, engine_kwargs=options)
+        except Exception as error:  # drivers that are missing, servers that are down, files that are damaged: each has its own kind
+            raise self.unusable(error) from error
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held for the moment in which trials are made or claimed; it goes with the process that holds it."""
+        with open(self.lock_path, "a", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def translated(self) -> Iterator[None]:
+        """What the storage raises within becomes a StorageError."""
+        from optuna.exceptions import OptunaError
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (OptunaError, SQLAlchemyError) as error:
+            raise self.unusable(error) from error
+
+    def unusable(self, error: BaseException) -> StorageError:
+        while isinstance(error.__cause__, Exception):
+            error = error.__cause__
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        mend = "move the file away to begin anew: finished runs are taken from their directories" if self.file else "see --storage"
+        return StorageError(f"the storage {self.name} cannot be used ({type(error).__name__}: {said}); {mend}")
+
+    def close(self) -> None:
+        engine = getattr(self.storage, "engine", None)
+        self.storage.remove_session()
+        if engine is not None:
+            engine.dispose()
+
+
+def _file_of(url: str) -> Path | None:
+    """The file that a URL names; None for a server."""
+    if url.startswith(JOURNAL):
+        return Path(url.removeprefix(JOURNAL).removeprefix("//"))
+    if url.startswith("sqlite"):
+        _, separator, path = url.partition(":///")
+        return Path(path.partition("?")[0]) if separator and path else None
+    return None
