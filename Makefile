@@ -11,13 +11,18 @@ READY     := $(VENV)/.ready
 RUN       := $(BUDGETNET) run --seeds $(SEEDS) --device $(DEVICE) $(if $(EPOCHS),--epochs $(EPOCHS))
 STEPS     := $(foreach n,01 02 03 04 05 06 07 08 09 10 11 12 13,step-$(n))
 TWINS     := $(addsuffix -pointwise,$(STEPS))
+PORTS     := explore-separable explore-separable-bn explore-separable-dropout explore-separable-bn-dropout \
+	lenet lenet-deeper lenet-augmented cnn3-lenet cnn3-lenet-bn cnn3-vgg cnn3-vgg-bn cnn3-seven cnn3-seven-bn \
+	mlp-2 mlp-2-bn mlp-3 mlp-3-bn mlp-5 mlp-5-bn
+DOCUMENTS := separable lenets convnets mlps
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart check $(STEPS) $(TWINS) progression pointwise choices report test bench lint clean
+.PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore choices report tensorboard test bench lint clean
 
 help: ## show this table
-	@awk 'BEGIN {FS = ":.*## "} /^[^\t#].*:.*## / {n = $$1; gsub(/\$$\(STEPS\)/, "step-01 … step-13", n); \
-		gsub(/\$$\(TWINS\)/, "step-01-pointwise … step-13-pointwise", n); printf "  %-38s %s\n", n, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[^\t#].*:.*## / {n = $$1; gsub(/\$$\(STEPS\)/, "step-01 .. step-13", n); \
+		gsub(/\$$\(TWINS\)/, "step-01-pointwise .. step-13-pointwise", n); \
+		gsub(/\$$\(PORTS\)/, "lenet, mlp-2, cnn3-vgg, ...", n); gsub(/\$$\(DOCUMENTS\)/, "separable, lenets, convnets, mlps", n); printf "  %-38s %s\n", n, $$2}' $(MAKEFILE_LIST)
 	@printf '\n  %s\n' 'SEEDS=0-4 (now $(SEEDS)), DEVICE=auto|cuda|cpu (now $(DEVICE)) and EPOCHS=2 (stop early) pass through.'
 
 $(READY): setup.cfg pyproject.toml
@@ -48,12 +53,27 @@ progression: $(READY) ## train all thirteen steps
 pointwise: $(READY) ## train all thirteen twins
 	$(RUN) pointwise
 
+$(PORTS): $(READY) ## train one port of a Keras document's network (budgetnet list shows all)
+	$(RUN) $@
+
+$(DOCUMENTS): $(READY) ## train all ports of one Keras document
+	$(RUN) $@
+
+keras-ports: $(READY) ## train all nineteen ports: days on a CPU
+	$(RUN) keras-ports
+
+explore: $(READY) ## search batch size × epochs and the rate of explore-separable, then its ablation and test
+	$(BUDGETNET) sweep explore --device $(DEVICE)
+
 choices: $(READY) ## repeat the comparison that chose what the write-up leaves open
 	$(BUDGETNET) run all --catalogue experiments.choices --runs runs/choices --seeds $(SEEDS) --device $(DEVICE)
 	$(BUDGETNET) report --catalogue experiments.choices --results runs/choices --out report/choices
 
 report: $(READY) ## turn the results there are into report/index.html
 	$(BUDGETNET) report
+
+tensorboard: $(READY) ## open TensorBoard on the runs: curves, weights and the network's graph
+	$(VENV)/bin/tensorboard --logdir runs
 
 test: $(READY) ## run the tests
 	$(VENV)/bin/python -m pytest -n auto

@@ -15,14 +15,20 @@ from budgetnet import params
 from budgetnet.data import arrays, splits
 from budgetnet.data.resident import Resident, evaluation_batches
 from budgetnet.definition import DefinitionError, Experiment, definition_hash, plain
+from budgetnet.diagnostics.compute import diagnose
+from budgetnet.diagnostics.record import DIAGNOSTICS
 from budgetnet.engine.loop import Batches, Training, stream_seed, train
+from budgetnet.engine.memory import keep_freed_memory
 from budgetnet.engine.paths import EngineError, Settings
 from budgetnet.environment import stamp
 from budgetnet.evaluate import evaluate
+from budgetnet.events import event_file
 from budgetnet.metrics import EpochRecord
 from budgetnet.progress import Progress
 from budgetnet.results import Result
 from budgetnet.rundir import RunDirectory, open_run
+from budgetnet.structure import Layer
+from budgetnet.tracing import StructureUnavailable, trace
 
 
 class BudgetExceeded(Exception):
@@ -71,14 +77,12 @@ def assert_budget(experiment: Experiment, model: nn.Module | None = None) -> par
     verdict = gate(experiment, model)
     if verdict.passed:
         return verdict.counts
-    allowed = f"at most {verdict.bound:,}" if verdict.verdict == "over the bound" else f"exactly {verdict.exact:,}"
     try:
         table = params.layer_table(model, experiment.data_set.image_shape).text(largest_first=True)
     except params.LayerTableUnavailable as error:
         table = str(error)
     raise BudgetExceeded(
-        f"{experiment.name} has {verdict.counts.trainable:,} trainable parameters, {verdict.verdict}: its budget is {allowed}; "
-        f"nothing was trained. Change the network, or the budget if it is wrong.\n{table}"
+        f"{experiment.name} has {verdict.sentence}; nothing was trained. Change the network, or the budget if it is wrong.\n{table}"
     )
 
 
@@ -92,7 +96,7 @@ class _ResidentData:
         self._train = Resident(split.train_images, split.train_labels, spec.mean, spec.std, device)
         self._validation = (split.validation_images.to(device), split.validation_labels.to(device))
         self._test = None
-        if split.test_images is not None and split.test_labels is not None:
+        if split.test_images is not None and split.test_labels is not None and recipe.protocol.test_at_end:
             self._test = (split.test_images.to(device), split.test_labels.to(device))
         self.images = len(self._train)
         self.steps = -(-self.images // recipe.batch_size)
@@ -128,6 +132,7 @@ def run(experiment: Experiment, seed: int, options: Options, progress: Progress)
     is full; what was there before stays.
     """
     until = target_epochs(experiment, options)
+    keep_freed_memory()
     model = build_model(experiment, seed)
     counts = assert_budget(experiment, model)
     job, digest = f"{experiment.name} seed {seed}", definition_hash(experiment)
@@ -146,17 +151,22 @@ def run(experiment: Experiment, seed: int, options: Options, progress: Progress)
         training = Training(model, experiment.recipe, experiment.data_set.image_shape, seed, options.settings)
         records = _resume(state, training)
         progress.start(job, training.epoch, until, data.images)
-        with _scalars(directory, training.epoch) as write_scalars:
+        with event_file(directory.path, training.epoch, directory.log) as events:
+            if training.epoch == 0:
+                events.graph(_layers(training.model, experiment, directory))
             for record in train(training, data, until, lambda images: progress.tick(job, images)):
                 records.append(record)
                 state = training.state_dict() | {"definition_hash": digest, "records": [asdict(r) for r in records]}
-                write_scalars(record)  # before the checkpoint: after a kill in between, the epoch is written again and purged once
+                # before the checkpoint: after a kill in between, the epoch is written again and purged once
+                events.epoch(record, training.model.named_parameters())
                 directory.save_checkpoint(state)
                 directory.log(f"epoch {record.epoch}: {asdict(record)}")
                 progress.epoch(job, record, experiment.recipe.epochs)
         result = _record(experiment, seed, counts, records, training, data, options)
         if not directory.save_weights(training.model.state_dict()):
             directory.log("safetensors is not installed: the weights are in checkpoint.pt only")
+        if result.finished:
+            _save_diagnostics(directory, experiment, result, training, data_set)
         directory.save_result(result)
         progress.finish(
             job, f"done: validation {result.last.validation_accuracy:.2f} % after epoch {result.last.epoch}, {result.seconds:.0f} s"
@@ -177,26 +187,22 @@ def _resume(state: dict[str, Any] | None, training: Training) -> list[EpochRecor
     return [EpochRecord(**record) for record in state["records"]]
 
 
-@contextlib.contextmanager
-def _scalars(directory: RunDirectory, epoch: int) -> Iterator[Any]:
-    """A function that writes an epoch's figures as TensorBoard scalars; without tensorboard it does nothing and the log says so."""
+def _layers(model: nn.Module, experiment: Experiment, directory: RunDirectory) -> tuple[Layer, ...]:
     try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        directory.log("tensorboard is not installed: no event files are written")
-        yield lambda record: None
+        return trace(model, experiment.data_set.image_shape)
+    except StructureUnavailable as error:
+        directory.log(f"TensorBoard gets no graph: {error}")
+        return ()
+
+
+def _save_diagnostics(directory: RunDirectory, experiment: Experiment, result: Result, training: Training, data_set: arrays.Arrays) -> None:
+    """The closer look at the finished network; whatever fails in it is logged, since it must not cost the run its result."""
+    try:
+        record = diagnose(experiment, result, training.model, training.path.forward, data_set, result.device, experiment.recipe.batch_size)
+    except Exception as error:
+        directory.log(f"no {DIAGNOSTICS} ({type(error).__name__}: {error}); to try again: budgetnet inspect {experiment.name}")
         return
-    writer = SummaryWriter(str(directory.path), purge_step=epoch + 1 if epoch else None)
-
-    def write(record: EpochRecord) -> None:
-        for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr"):
-            writer.add_scalar(name.replace("_", "/", 1), getattr(record, name), record.epoch)
-        writer.flush()
-
-    try:
-        yield write
-    finally:
-        writer.close()
+    directory.save_diagnostics(record)
 
 
 def _record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 from dataclasses import dataclass, replace
@@ -28,7 +29,10 @@ from budgetnet.definition import (
     derive,
     plain,
 )  # fmt: skip
+from budgetnet.diagnostics.record import Diagnostics, WorstError
+from budgetnet.diagnostics.weights import summarize
 from budgetnet.results import EpochRecord, Result
+from budgetnet.structure import Layer
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,33 @@ def demo_result(
         "environment": {"python": "3.11.7", "cpu": "a synthetic one"},
     }  # fmt: skip
     return Result(**(values | fields))
+
+
+def demo_layers(branches: int = 2) -> tuple[Layer, ...]:
+    """A network that forks, as a trace would give it."""
+    layers = [Layer("input", "Input", (1, 28, 28), 0, 0, ()), Layer("stem", "Conv2d", (8, 28, 28), 80, 80, ("input",))]
+    for n in range(branches):
+        layers.append(Layer(f"branch{n}.conv", "Conv2d", (16, 28, 28), 1168, 1168, ("stem",)))
+        layers.append(Layer(f"branch{n}.relu", "ReLU", (16, 28, 28), 0, 0, (f"branch{n}.conv",)))
+        layers.append(Layer(f"branch{n}.pool", "MaxPool2d", (16, 14, 14), 0, 0, (f"branch{n}.relu",)))
+    layers.append(Layer("cat", "cat", (16 * branches, 14, 14), 0, 0, tuple(f"branch{n}.pool" for n in range(branches))))
+    return (*layers, Layer("dense", "Linear", (10,), 62_730, 62_730, ("cat",)))
+
+
+def demo_diagnostics(result: Result, **fields: Any) -> Diagnostics:
+    """A record of a demo result: ten classes, 4 and 9 confused most, twelve errors."""
+    random = np.random.default_rng(result.seed)
+    confusion = np.diag([100] * 10) + np.eye(10, k=3, dtype=int)
+    confusion[4, 9] = confusion[9, 4] = 6
+    pixels = [base64.b64encode(random.integers(0, 256, 784, dtype=np.uint8).tobytes()).decode() for _ in range(12)]
+    errors = tuple(WorstError(700 + n, 4, 9, 0.99 - n / 100, 0.001, image) for n, image in enumerate(pixels))
+    weights = summarize([("stem.weight", random.normal(0, 0.3, (8, 1, 3, 3))), ("stem.bias", np.zeros(8))])
+    values: dict[str, Any] = {
+        "experiment": result.experiment, "definition_hash": result.definition_hash, "seed": result.seed, "images": "test",
+        "loss": 0.02, "accuracy": 98.1, "confusion": tuple(tuple(map(int, row)) for row in confusion), "picture_shape": (1, 28, 28),
+        "errors": errors, "weights": weights, "layers": demo_layers(),
+    }  # fmt: skip
+    return Diagnostics(**(values | fields))
 
 
 def store(root: Path, result: Result) -> Path:

@@ -17,7 +17,7 @@ from budgetnet.catalogue import load_default
 
 ROOT = Path(__file__).parent.parent
 OWN = ["--catalogue", str(Path(__file__).parent / "own_catalogue.py")]
-COMMANDS = ("list", "show", "diff", "check", "run", "eval", "report")
+COMMANDS = ("list", "show", "diff", "check", "run", "eval", "inspect", "report", "sweep")
 
 
 def main(*arguments):
@@ -50,7 +50,7 @@ def test_list_imports_no_torch():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["show", "step-7"], ["diff", "step-06", "step-7"], ["check", "step-7"], ["run", "step-7"], ["eval", "step-7"]],
+    [["show", "step-7"], ["diff", "step-06", "step-7"], ["check", "step-7"], ["run", "step-7"], ["eval", "step-7"], ["inspect", "step-7"]],
     ids=" ".join,
 )
 def test_unknown_name_is_a_usage_error_with_near_names(arguments, capsys):
@@ -112,11 +112,37 @@ def test_show_has_marks_and_the_layer_table(capsys):
     assert main("show", "step-08") == 0
     output = capsys.readouterr().out
     assert "chosen: the write-up says 'higher'" in output
-    assert "Conv2d-1" in output
-    assert "8,582" in output
+    assert "conv1 (Conv2d)" in output
+    assert "8,582 trainable" in output
     assert main("show", "step-08", "--json") == 0
     content = json.loads(capsys.readouterr().out)
-    assert content["parameters"]["trainable"] == sum(row["parameters"] for row in content["layers"]) == 8_582
+    assert content["parameters"]["keras_total"] == sum(row["parameters"] for row in content["layers"]) == 8_582 + 2 * 70
+    assert content["layers"][2] == {
+        "layer": "relu1", "kind": "ReLU", "output_shape": [14, 28, 28], "parameters": 0, "connected_to": ["conv1"],
+    }  # fmt: skip
+
+
+def test_show_numbers_the_layers_of_a_long_definition(capsys):
+    assert main("show", "lenet") == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "recipe.optimizer Adam" in lines
+    assert "1 Conv2D(filters=32)" in lines
+    assert "4 Dropout(rate=0.25)" in lines
+
+
+def test_show_of_a_network_that_cannot_be_traced_falls_back(capsys, monkeypatch):
+    from budgetnet import tracing
+
+    def refuse(*_):
+        raise tracing.StructureUnavailable("it depends on the weather")
+
+    monkeypatch.setattr(tracing, "trace", refuse)
+    assert main("show", "step-13") == 0
+    output = capsys.readouterr().out
+    assert "no connections can be shown: it depends on the weather" in output
+    assert "Conv2d-1" in output
+    assert main("show", "step-13", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["layers"] is None
 
 
 def test_list_as_json(capsys):
@@ -153,11 +179,36 @@ def test_run_eval_and_report_from_a_catalogue_of_one_s_own(tmp_path, capsys):
     scored = capsys.readouterr().out
     result = json.loads((tmp_path / "runs" / "small" / "seed-1" / "result.json").read_text())
     assert f"test accuracy {result['epochs'][-1]['validation_accuracy']:.2f} %" in scored
+    record = tmp_path / "runs" / "small" / "seed-1" / "diagnostics.json"
+    written = json.loads(record.read_text())
+    record.unlink()
+    assert main("inspect", "small", *OWN, *where, "--seed", "1", "--device", "cpu") == 0
+    looked_at = capsys.readouterr().out
+    assert "confused most: " in looked_at
+    assert "errors, the most confident first:" in looked_at
+    assert f"kept as {record}" in looked_at
+    assert json.loads(record.read_text())["confusion"] == written["confusion"]
     assert main("report", *OWN, *where, "--out", tmp_path / "report", "--json") == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["small"]["n"] == 3
     assert rows["hopeless"]["status"] == "missing"
     assert (tmp_path / "report" / "index.html").exists()
+    assert (tmp_path / "report" / "plots" / "small" / "graph.png").exists()
+
+
+def test_a_closer_look_that_cannot_be_kept_is_printed(tmp_path, capsys, monkeypatch):
+    from budgetnet import rundir
+
+    def refuse(path, content):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    assert main("run", "small", *OWN, "--runs", tmp_path, "--device", "cpu") == 0
+    monkeypatch.setattr(rundir, "write_atomically", refuse)
+    assert main("inspect", "small", *OWN, "--runs", tmp_path, "--device", "cpu") == 0
+    output = capsys.readouterr().out
+    assert "true \\ predicted" in output
+    assert "not kept: " in output
+    assert "cannot be written (Permission denied)" in output
 
 
 def test_a_missed_aim_is_status_4_only_when_asserted(tmp_path, capsys):
@@ -192,8 +243,9 @@ def test_a_partial_run_is_never_judged(tmp_path, capsys):
 
 def test_weights_that_are_not_there_are_asked_for_with_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main("eval", "small", *OWN, "--device", "cpu") == 1
-    assert "make them with: budgetnet run small" in capsys.readouterr().err
+    for command in ("eval", "inspect"):
+        assert main(command, "small", *OWN, "--device", "cpu") == 1
+        assert "make them with: budgetnet run small" in capsys.readouterr().err
 
 
 def test_damaged_and_stale_weights_are_named(tmp_path, capsys, monkeypatch):

@@ -37,8 +37,9 @@ def test_every_make_command_is_a_target(words):
 def test_every_budgetnet_command_parses(words):
     arguments = build_parser().parse_args(words)
     names = getattr(arguments, "names", None) or [name for name in (getattr(arguments, "name", None),) if name]
-    if arguments.catalogue is None:
-        assert load_default().select(names) or not names
+    if arguments.catalogue is not None or not names:
+        return
+    assert load_default().search(*names) if arguments.command == "sweep" else load_default().select(names)
 
 
 def test_readme_and_document_show_the_same_example():

@@ -31,15 +31,22 @@ def room(path):
 
 # What a room may import of budgetnet; None: anything. A room that is not listed fails the test below.
 ALLOWED = {
-    "experiments": {"definition", "models", "data.specs"},
+    "experiments": {"definition", "models", "layers", "data.specs"},
     "__init__": set(), "__main__": {"cli"},
-    "definition": {"definition"}, "metrics": set(), "progress": {"metrics"}, "verdict": set(), "layers": set(), "environment": set(),
-    "catalogue": {"definition"}, "models": {"definition", "layers"},
+    "definition": {"definition"}, "metrics": set(), "progress": {"metrics"}, "verdict": set(), "layers": {"layers"}, "environment": set(),
+    "catalogue": {"definition"}, "models": {"definition", "layers", "models"},
     "params": {"definition"}, "optim": {"definition"}, "data": {"definition", "data"}, "evaluate": {"metrics"},
-    "results": {"metrics"}, "rundir": {"results"},
+    "results": {"metrics"}, "rundir": {"results", "diagnostics.record"},
+    "structure": set(), "tracing": {"params", "structure"}, "events": {"metrics", "structure"},
+    "diagnostics": {"data", "definition", "diagnostics", "evaluate", "results", "structure", "tracing"},
     "engine": {"definition", "engine", "optim", "evaluate", "metrics"},
-    "report": {"definition", "catalogue", "results", "metrics", "verdict", "report"},
+    "report": {"definition", "catalogue", "results", "study_results", "metrics", "verdict", "report", "diagnostics.record", "structure"},
     "run": None, "jobs": {"definition", "environment", "progress", "results", "run"},
+    "study_results": set(),
+    "sweep": {
+        "definition", "data.files", "engine.loop", "engine.paths", "environment", "jobs", "metrics", "progress", "results", "run",
+        "rundir", "study_results", "sweep",
+    },
     "cli": {"catalogue", "definition", "commands"}, "commands": None,
 }  # fmt: skip
 
@@ -61,7 +68,18 @@ def test_experiments_are_imported_by_name_only(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["budgetnet", "budgetnet.cli", "budgetnet.definition", "budgetnet.results", "budgetnet.report.build", "budgetnet.verdict"]
+    "module",
+    [
+        "budgetnet",
+        "budgetnet.cli",
+        "budgetnet.definition",
+        "budgetnet.results",
+        "budgetnet.report.build",
+        "budgetnet.verdict",
+        "budgetnet.structure",
+        "budgetnet.diagnostics.record",
+        "budgetnet.events",
+    ],
 )
 def test_importing_starts_nothing_heavy(module):
     code = (

@@ -13,6 +13,9 @@ from budgetnet.report.words import (
     inherited_marks,
     marks_of,
     number_marks,
+    record_kinds,
+    record_lines,
+    records_change,
     validation_label,
     value_text,
 )  # fmt: skip
@@ -80,6 +83,24 @@ def test_what_validation_means() -> None:
     assert validation_label(step) == "validation (= MNIST test set, every epoch, as the document does)"
     held = derive(step, "held", recipe=change(protocol=Protocol("holdout", 6000)))
     assert validation_label(held) == "validation (= 6,000 held-out MNIST training images; the test set is scored once, at the end)"
+    alone = derive(held, "alone", recipe=change(protocol=change(test_at_end=False)))
+    assert validation_label(alone).endswith("training images; the test set is left alone)")
+
+
+def test_a_list_of_records_is_numbered_counted_and_compared() -> None:
+    layers = (*(StepLR(6) for _ in range(9)), StepLR(7, 0.5))
+    assert [record_lines(layers)[0], record_lines(layers)[9]] == [" 1  StepLR(step_size=6)", "10  StepLR(step_size=7, gamma=0.5)"]
+    assert record_lines((1, 2)) == record_lines(()) == record_lines(StepLR(6)) == []
+    assert value_text((*layers, SGD(0.1))) == "(10 StepLR, 1 SGD)"
+    assert records_change(layers, layers[1:8]) == "− StepLR(step_size=6) ×2, − StepLR(step_size=7, gamma=0.5)"
+    assert records_change(layers[8:], layers[:7:-1]) == "in another order"
+    assert value_text(StepLR(1000)) == "StepLR(step_size=1000)", "a comma would read as two arguments"
+
+
+def test_kinds_are_said_where_a_field_does_not() -> None:
+    step = CATALOGUE["step-07"]
+    assert record_kinds(step) == {"model": "Plain", "recipe.optimizer": "SGD", "recipe.schedule": "StepLR"}
+    assert [line[:2] for line in definition_lines(step)][1:3] == [("model", "Plain"), ("model.widths", "14-14-14-14-14")]
 
 
 def test_describing_builds_no_model() -> None:

@@ -35,7 +35,7 @@ def test_a_run_leaves_what_the_design_says(tmp_path):
     assert told[0] == ("start", 0)
     assert json.loads((directory / FINISHED).read_text())["definition_hash"] == definition_hash(EXPERIMENTS["small"])
     names = {path.name.split(".")[0] if "tfevents" in path.name else path.name for path in directory.iterdir()}
-    assert {"result.json", "checkpoint.pt", "weights.safetensors", "events", "log.txt"} <= names
+    assert {"result.json", "checkpoint.pt", "weights.safetensors", "diagnostics.json", "events", "log.txt"} <= names
     assert result.parameters == {"trainable": 1950, "non_trainable": 0, "keras_total": 2010}
     assert result.test_accuracy is None, "the test set validated: there is nothing left to score once"
 
@@ -44,10 +44,12 @@ def test_event_files_hold_every_epoch_once_also_after_a_resume(tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train("small", tmp_path, epochs=2)
     result, _ = train("small", tmp_path)
-    events = accumulator.EventAccumulator(str(tmp_path / "small" / "seed-0"))
+    events = accumulator.EventAccumulator(str(tmp_path / "small" / "seed-0"), size_guidance={"histograms": 0})
     events.Reload()
     values = {event.step: event.value for event in events.Scalars("validation/accuracy")}
     assert values == pytest.approx({record.epoch: record.validation_accuracy for record in result.epochs})
+    assert [event.step for event in events.Histograms("weights/conv1.weight")] == [1, 2, 3, 4]
+    assert [node.op for node in events.Graph().node][:2] == ["Input", "Conv2d"]
 
 
 def test_a_finished_run_is_skipped(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,7 +19,6 @@ from budgetnet.data.resident import evaluation_batches
 from budgetnet.definition import Experiment, definition_hash
 from budgetnet.engine.paths import EngineError
 from budgetnet.evaluate import evaluate
-from budgetnet.metrics import Scores
 from budgetnet.results import ResultError, read_result
 from budgetnet.run import build_model, resolve_device
 
@@ -86,14 +86,12 @@ def score_weights(arguments: Namespace, catalogue: Catalogue) -> int:
     scores = evaluate(model.to(device).eval(), test, spec.classes)
     print(f"{experiment.name}, weights of {path}")
     print(f"test accuracy {scores.accuracy:.2f} %, loss {scores.loss:.4f}, on {scores.images:,} images of {spec.name}")
-    print(confusion_text(scores))
+    print(confusion_text(scores.confusion))
     return 0
 
 
-def confusion_text(scores: Scores) -> str:
+def confusion_text(confusion: Sequence[Sequence[int]]) -> str:
     """True classes down, predicted classes across."""
-    width = max(len(str(max(map(max, scores.confusion)))), 4) + 1
-    header = "true \\ predicted".ljust(17) + "".join(f"{n:>{width}}" for n in range(len(scores.confusion)))
-    return "\n".join(
-        [header, *(f"{n:<17}" + "".join(f"{count or '·':>{width}}" for count in row) for n, row in enumerate(scores.confusion))]
-    )
+    width = max(len(str(max(map(max, confusion)))), 4) + 1
+    header = "true \\ predicted".ljust(17) + "".join(f"{n:>{width}}" for n in range(len(confusion)))
+    return "\n".join([header, *(f"{n:<17}" + "".join(f"{count or '·':>{width}}" for count in row) for n, row in enumerate(confusion))])

@@ -46,38 +46,57 @@ def _summary(experiment: Experiment) -> dict[str, Any]:
 
 
 def show(arguments: Namespace, catalogue: Catalogue) -> int:
-    """The resolved definition with its marks, the counts and the layer table."""
-    from budgetnet import params
+    """The resolved definition with its marks, the counts and the table of layers with their connections."""
+    from budgetnet import params, structure
     from budgetnet.definition import definition_hash
     from budgetnet.run import build_model
+    from budgetnet.tracing import StructureUnavailable, trace
 
     experiment = catalogue[arguments.name]
     model = build_model(experiment)
     counts = params.count(model)
+    try:
+        layers, remark = trace(model, experiment.data_set.image_shape), ""
+    except StructureUnavailable as error:
+        layers, remark = (), f"no connections can be shown: {error}"
     if arguments.json:
-        try:
-            layers = [vars(row) for row in params.layer_table(model, experiment.data_set.image_shape).rows]
-        except params.LayerTableUnavailable:
-            layers = None
         content = plain(experiment) | {
             "definition_hash": definition_hash(experiment),
             "parameters": vars(counts),
-            "layers": layers,
+            "layers": structure.plain_rows(layers) or None,
         }
         print(json.dumps(content, indent=1))
         return 0
     print(f"{experiment.name}  (definition {definition_hash(experiment)})")
     _show_prose(experiment, catalogue)
-    marks = {mark.field: mark for mark in experiment.marks}
-    for name, value in flatten(experiment).items():
-        mark = marks.get(name)
-        print(f"  {name:<36}{value!r:<28}{f'  {mark.kind}: {mark.why}' if mark else ''}".rstrip())
+    _show_definition(experiment)
     print(f"\n{counts.trainable:,} trainable, {counts.non_trainable:,} non-trainable parameters; as Keras counts: {counts.keras_total:,}\n")
+    if layers:
+        print(aligned([structure.HEADER, *structure.table(layers)], right={2}))
+        return 0
+    print(remark)
     try:
         print(params.layer_table(model, experiment.data_set.image_shape).text())
     except params.LayerTableUnavailable as error:
         print(error)
     return 0
+
+
+def _show_definition(experiment: Experiment) -> None:
+    """Every value by its dotted name, with its mark; a network's layers one a line."""
+    from budgetnet.report.words import record_kinds, record_lines
+
+    marks = {mark.field: mark for mark in experiment.marks}
+    kinds = record_kinds(experiment)
+    for name, value in flatten(experiment).items():
+        if (record := name.rpartition(".")[0]) in kinds:
+            print(f"  {record:<36}{kinds.pop(record)}")
+        mark = marks.get(name)
+        records = record_lines(value)
+        said = f"{len(records)}, in order:" if records else repr(value)
+        print(f"  {name:<36}{said:<28}{f'  {mark.kind}: {mark.why}' if mark else ''}".rstrip())
+        for line in records:
+            print(f"    {line}")
 
 
 def _show_prose(experiment: Experiment, catalogue: Catalogue) -> None:
@@ -103,10 +122,18 @@ def diff(arguments: Namespace, catalogue: Catalogue) -> int:
     if not found:
         print(f"{arguments.before} and {arguments.after} train the same network in the same way")
         return 0
-    print(
-        aligned([("field", arguments.before, arguments.after), *((name, repr(a), repr(b)) for name, (a, b) in found.items())], right=set())
-    )
+    rows = [(name, *_side_by_side(before, after)) for name, (before, after) in found.items()]
+    print(aligned([("field", arguments.before, arguments.after), *rows], right=set()))
     return 0
+
+
+def _side_by_side(before: Any, after: Any) -> tuple[str, str]:
+    """Two values as they are written; of two lists of records, such as layers, what they hold and what the second changes."""
+    from budgetnet.report.words import counted_kinds, record_lines, records_change
+
+    if record_lines(before) and record_lines(after):
+        return counted_kinds(before), records_change(before, after)
+    return repr(before), repr(after)
 
 
 def check(arguments: Namespace, catalogue: Catalogue) -> int:
@@ -117,16 +144,20 @@ def check(arguments: Namespace, catalogue: Catalogue) -> int:
     verdicts = {experiment.name: gate(experiment) for experiment in chosen}
     if arguments.json:
         print(json.dumps([
-            {"name": name, **vars(v.counts), "exact": v.exact, "bound": v.bound, "verdict": v.verdict} for name, v in verdicts.items()
+            {"name": name, **vars(v.counts), **{f"budget_{key}": value for key, value in vars(v.budget).items()}, "verdict": v.verdict}
+            for name, v in verdicts.items()
         ], indent=1))  # fmt: skip
     else:
-        rows: Any = [("experiment", "exact", "counted", "bound", "head-room", "verdict")]
-        rows += [(name, v.exact, v.counts.trainable, v.bound, v.headroom, v.verdict) for name, v in verdicts.items()]
-        print(aligned(rows, right={1, 2, 3, 4}))
+        rows: Any = [("experiment", "exact", "counted", "as Keras", "Keras counts", "bound", "head-room", "verdict")]
+        rows += [
+            (name, v.budget.exact, v.counts.trainable, v.budget.keras_total, v.counts.keras_total, v.budget.bound, v.headroom, v.verdict)
+            for name, v in verdicts.items()
+        ]
+        print(aligned(rows, right={1, 2, 3, 4, 5, 6}))
     broken = [name for name, v in verdicts.items() if not v.passed]
     if not arguments.json:
         print(
-            f"\n{len(verdicts)} experiments, {len(verdicts) - len(broken)} within their budgets"
+            f"\n{len(verdicts)} experiment{'' if len(verdicts) == 1 else 's'}, {len(verdicts) - len(broken)} within their budgets"
             + (f"; broken: {', '.join(broken)}" if broken else "")
         )
     return 3 if broken else 0

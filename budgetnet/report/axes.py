@@ -16,10 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 from PIL import Image
 
+from budgetnet.report.markup import DPI
+
 INK, FAINT, GRID = "#1f2933", "#6b7785", "#e4e8ed"
 STEP, TWIN, AIM, BOUND = "#2057c7", "#c2570c", "#15803d", "#7c3aed"
 TRAIN, VALIDATION = "#c2570c", "#2057c7"
-DPI = 144
 COLOURS = 192
 
 LEAST_ERROR = 0.005  # percent: where 100 % correct is drawn, half an image of 10,000 wrong

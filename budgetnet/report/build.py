@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.catalogue import Catalogue
-from budgetnet.report import page, tables
+from budgetnet.report import experiment_page, page, tables
 from budgetnet.report.collect import Pair, Row, collect, twins
+from budgetnet.report.markup import page_file
 
 PLOTS = "plots"
+CURVES = "curves-"  # before an experiment's name: the key of its curves among the pictures of the overview page
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def summarize(catalogue: Catalogue, roots: Sequence[Path]) -> Summary:
 
 
 def build(catalogue: Catalogue, roots: list[Path], out: Path) -> Summary:
-    """Write ``index.html``, ``summary.md``, ``summary.csv`` and ``plots/*.png`` under ``out``.
+    """Write ``index.html``, a page for each experiment, ``summary.md``, ``summary.csv`` and the pictures in ``plots`` under ``out``.
 
     ``roots`` are searched in order (``runs``, ``results/<hardware>``); one that does not exist is empty. Everything
     is made before anything is written, and each file is replaced in one step, the page last: a report that fails
@@ -47,14 +49,20 @@ def build(catalogue: Catalogue, roots: list[Path], out: Path) -> Summary:
     """
     summary = summarize(catalogue, roots)
     pictures, remark = draw(summary)
-    contents: dict[str, bytes] = {f"{PLOTS}/{name}.png": picture for name, picture in pictures.items()}
+    closer, closer_remark = draw_closer(summary.rows)
+    contents: dict[str, bytes] = {f"{PLOTS}/{name}.png": picture for name, picture in pictures.items() if not name.startswith(CURVES)}
+    for row in summary.rows:
+        name = row.experiment.name
+        own = dict(closer.get(name, {}))
+        if CURVES + name in pictures:
+            own["curves"] = pictures[CURVES + name]
+        contents |= {f"{PLOTS}/{name}/{kind}.png": picture for kind, picture in own.items()}
+        contents[page_file(name)] = experiment_page.render(row, own, remark or closer_remark).encode()
     contents["summary.md"] = tables.markdown(summary.rows, summary.pairs).encode()
     contents["summary.csv"] = tables.csv_text(summary.rows).encode()
     contents["index.html"] = page.render(summary.rows, summary.pairs, pictures, remark).encode()
     files = [replace(out / name, content) for name, content in contents.items()]
-    for old in (out / PLOTS).glob("curves-*.png"):
-        if old not in files:
-            old.unlink()
+    remove_old(out, set(files))
     return Summary(summary.rows, summary.pairs, tuple(files))
 
 
@@ -65,12 +73,50 @@ def draw(summary: Summary) -> tuple[dict[str, bytes], str]:
         from budgetnet.report.overview import overview_plot
         from budgetnet.report.plots import parameters_plot
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        return {}, "There are no plots: matplotlib is not installed."
+        return {}, without_matplotlib(error)
     drawn = {"overview": overview_plot(summary.rows), "parameters": parameters_plot(summary.rows)}
     drawn |= {f"curves-{row.experiment.name}": curves(row) for row in summary.rows}
     return {name: picture for name, picture in drawn.items() if picture is not None}, ""
+
+
+def draw_closer(rows: Sequence[Row]) -> tuple[dict[str, dict[str, bytes]], str]:
+    """For each experiment whose runs were looked at closely its pictures by kind, and a sentence where none can be drawn."""
+    try:
+        from budgetnet.report.mistakes import confusion_plot, errors_plot
+        from budgetnet.report.network import graph_plot
+        from budgetnet.report.violins import weights_plot
+    except ModuleNotFoundError as error:
+        return {}, without_matplotlib(error)
+    drawn = {}
+    for row in rows:
+        record = row.diagnostics
+        if record is not None:
+            made = {
+                "graph": graph_plot(record.layers), "weights": weights_plot(record.weights), "confusion": confusion_plot(record),
+                "errors": errors_plot(record),
+            }  # fmt: skip
+            drawn[row.experiment.name] = {kind: picture for kind, picture in made.items() if picture is not None}
+    return drawn, ""
+
+
+def without_matplotlib(error: ModuleNotFoundError) -> str:
+    """The sentence where plots would stand; raises the error where another module is missing."""
+    if (error.name or "").partition(".")[0] != "matplotlib":
+        raise error
+    return "There are no plots: matplotlib is not installed."
+
+
+def remove_old(out: Path, files: set[Path]) -> None:
+    """Delete the pictures and pages of an earlier report that this one does not have; files of other kinds stay."""
+    known = {f"{kind}.png" for kind in experiment_page.KINDS}
+    for old in (*(out / PLOTS).glob("curves-*.png"), *(out / PLOTS).glob("*/*.png"), *out.glob("*.html")):
+        if old in files or (old.parent.parent.name == PLOTS and old.name not in known):
+            continue
+        if old.suffix == ".html" and experiment_page.GENERATOR not in old.read_text(encoding="utf-8", errors="replace"):
+            continue
+        old.unlink()
+        if old.parent.parent.name == PLOTS and not any(old.parent.iterdir()):
+            old.parent.rmdir()
 
 
 def replace(path: Path, content: bytes) -> Path:

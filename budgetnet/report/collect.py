@@ -16,6 +16,8 @@ from pathlib import Path
 
 from budgetnet.catalogue import Catalogue
 from budgetnet.definition import Experiment, definition_hash
+from budgetnet.diagnostics.record import Diagnostics
+from budgetnet.report.closer import first_record
 from budgetnet.results import Result, ResultError, read_result
 from budgetnet.verdict import AimVerdict, Comparison, ReproductionVerdict, aim_verdict, compare, reproduction_verdict
 
@@ -29,6 +31,7 @@ class Shelf:
     partial: tuple[Result, ...] = ()
     stale: tuple[Result, ...] = ()
     problems: tuple[str, ...] = ()
+    diagnostics: Diagnostics | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Row:
 
     ``results`` are the finished runs of the present definition that verdicts use; ``partial`` and ``stale`` are shown
     and never judged. ``place`` says where they come from: 'your runs', or the hardware; None without any. ``notes``
-    are sentences about what was left out or cannot be read.
+    are sentences about what was left out or cannot be read. ``diagnostics`` is the closer look at the first of ``results`` that has one.
     """
 
     experiment: Experiment
@@ -48,6 +51,7 @@ class Row:
     stale: tuple[Result, ...]
     notes: tuple[str, ...]
     unreadable: bool = False
+    diagnostics: Diagnostics | None = None
 
     @property
     def status(self) -> str:
@@ -171,7 +175,8 @@ def read_shelf(root: Path, experiment: Experiment) -> Shelf:
         if result is not None:
             same = result.definition_hash == wanted
             (stale if not same else current if result.finished else partial).append(result)
-    return Shelf(place_name(root), tuple(current), tuple(partial), tuple(stale), tuple(problems))
+    diagnostics, more = first_record(root, current)
+    return Shelf(place_name(root), tuple(current), tuple(partial), tuple(stale), (*problems, *more), diagnostics)
 
 
 def check(result: Result, directory: Path, experiment: Experiment) -> None:
@@ -200,7 +205,8 @@ def make_row(experiment: Experiment, parent: Experiment | None, shelves: Sequenc
     unreadable = any(shelf.problems for shelf in shelves)
     if chosen is None:
         return Row(experiment, parent, None, (), (), (), tuple(notes), unreadable)
-    return Row(experiment, parent, chosen.place, chosen.current, chosen.partial, chosen.stale, tuple(notes), unreadable)
+    runs = (chosen.current, chosen.partial, chosen.stale)
+    return Row(experiment, parent, chosen.place, *runs, tuple(notes), unreadable, chosen.diagnostics)
 
 
 def left_out(shelf: Shelf, chosen: bool, judged: bool) -> list[str]:

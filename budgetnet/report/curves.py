@@ -38,7 +38,7 @@ def curves(row: Row) -> bytes | None:
     loss_axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     loss_axes.yaxis.set_minor_locator(NullLocator())
     for axes in (loss_axes, accuracy_axes):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
         axes.set_xlabel("epoch", fontsize=8, color=INK)
     names = ((TRAIN, "training (mean over the epoch)"), (VALIDATION, "validation"))
     handles = [Line2D([], [], color=colour, lw=2, label=name) for colour, name in names]

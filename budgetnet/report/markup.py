@@ -10,6 +10,7 @@ from budgetnet.definition import Mark
 from budgetnet.report.words import Phrase
 
 SHORT = 42  # characters
+DPI = 144  # of the pictures
 
 BADGES = {
     "met": "good", "reproduced": "good", "missed": "bad", "not reproduced": "bad", "open": "wait", "exceeded": "more", "indicated": "hint",
@@ -64,6 +65,21 @@ def picture(png: bytes | None, alternative: str, kind: str) -> str:
         return ""
     data = base64.b64encode(png).decode("ascii")
     return f'<figure class="{kind}" tabindex="0"><img alt="{escape(alternative)}" src="data:image/png;base64,{data}"></figure>'
+
+
+def picture_to_scale(png: bytes | None, alternative: str) -> str:
+    """A PNG in the size that it was drawn in, so that the texts of all pictures match; it shrinks a little before it scrolls."""
+    if png is None:
+        return ""
+    width = round(int.from_bytes(png[16:20], "big") * 96 / DPI)  # CSS pixels are 1/96 inch
+    data = base64.b64encode(png).decode("ascii")
+    image = f'<img alt="{escape(alternative)}" src="data:image/png;base64,{data}">'
+    return f'<figure class="scaled" style="--drawn:{width}px" tabindex="0">{image}</figure>'
+
+
+def page_file(name: str) -> str:
+    """The page of an experiment beside index.html, whose own name it must not take."""
+    return "index_.html" if name == "index" else f"{name}.html"
 
 
 def small(text: str) -> str:

@@ -12,8 +12,8 @@ from string import Template
 from budgetnet import __version__
 from budgetnet.definition import Mark
 from budgetnet.report.collect import Pair, Row, counted
-from budgetnet.report.markup import badge, cell, phrases, picture, small, table
-from budgetnet.report.sections import mark_text, section, status_badge
+from budgetnet.report.markup import badge, cell, page_file, phrases, picture, small, table
+from budgetnet.report.sections import mark_part, section, status_badge
 from budgetnet.report.tables import NOTHING, count, duration, pair_cells, percent, spread
 from budgetnet.report.words import change_phrases, number_marks, validation_label
 
@@ -98,7 +98,7 @@ def line(row: Row, numbers: dict[Mark, int]) -> str:
     """The cells of an experiment in the main table."""
     experiment = row.experiment
     change = change_phrases(experiment, row.parent)
-    name = f'<a href="#{escape(experiment.name)}">{escape(experiment.name)}</a>'  # inherited marks stand in its section
+    name = f'<a href="{page_file(experiment.name)}">{escape(experiment.name)}</a>'  # inherited marks stand on its page
     ours = f"{spread(row.aim.mean, row.aim.sd)}{small(row.status)}" if row.results else status_badge(row)
     where = f"{escape(row.place)}{small(row.setup)}" if row.place and (row.results or row.partial) else NOTHING
     bound = small(f"≤ {experiment.budget.bound:,}") if experiment.budget.bound else ""
@@ -136,14 +136,6 @@ def twin_part(pairs: Sequence[Pair]) -> str:
 
 
 # --- what stands below ------------------------------------------------------------------------------------------------
-
-
-def mark_part(numbers: Mapping[Mark, int]) -> str:
-    """The reasons of inferred and chosen values."""
-    if not numbers:
-        return ""
-    items = "".join(f'<li id="mark-{number}">†{number} {mark_text(mark)}</li>' for mark, number in numbers.items())
-    return f'<h2 id="marks">† Values that no source gives</h2>\n<ol class="marks">{items}</ol>'
 
 
 def note_part(rows: Sequence[Row]) -> str:

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
 from budgetnet.definition import Mark
 from budgetnet.report.collect import Row
-from budgetnet.report.markup import badge, cell, footnotes, phrases, picture, small, table
+from budgetnet.report.markup import badge, cell, footnotes, page_file, phrases, picture, small, table
 from budgetnet.report.tables import count, duration, percent, spread
 from budgetnet.report.words import change_phrases, definition_lines, validation_label, value_text
 from budgetnet.results import Result
+
+ON_ITS_PAGE = "its network, weights, confusion and worst errors"
 
 
 def section(row: Row, curves: bytes | None, numbers: dict[Mark, int]) -> str:
     """Everything about one experiment, folded behind its name, figure and verdicts."""
     name = row.experiment.name
     drawn = picture(curves, f"loss and accuracy against epoch of {name}", "curves")
-    parts = [facts(row, numbers), drawn, seeds(row), definition(row, numbers)]
+    more = f'<p><a href="{page_file(name)}">{escape(name)} in detail</a>: {ON_ITS_PAGE}</p>'
+    parts = [facts(row, numbers), more, drawn, seeds(row), definition(row, numbers)]
     return f'<details class="experiment" id="{escape(name)}">\n<summary>{headline(row)}</summary>\n{"".join(parts)}\n</details>'
 
 
 def headline(row: Row) -> str:
     figure = f"{spread(row.aim.mean, row.aim.sd)} %" if row.results else ""
+    return f'<b>{escape(row.experiment.name)}</b><span class="figure">{figure}</span>{"".join(headline_badges(row))}'
+
+
+def headline_badges(row: Row) -> list[str]:
+    """The verdicts, or why there is none."""
     badges = [status_badge(row)] if not row.results else []
     if row.results and row.aim.aim is not None:
         badges.append(badge(row.aim.word, f"aim {row.aim.text}"))
     if row.results and row.reproduction.reported is not None:
         badges.append(badge(row.reproduction.word, f"report {row.reproduction.text}"))
-    return f'<b>{escape(row.experiment.name)}</b><span class="figure">{figure}</span>{"".join(badges)}'
+    return badges
 
 
 def status_badge(row: Row) -> str:
@@ -125,12 +134,21 @@ def seed(result: Result, word: str, row: Row) -> str:
     return "".join(cells)
 
 
-def definition(row: Row, numbers: dict[Mark, int]) -> str:
-    """The resolved definition, folded, with the marks beside their values."""
+def definition(row: Row, numbers: dict[Mark, int], folded: bool = True) -> str:
+    """The resolved definition with the marks beside their values."""
     lines = [
-        cell(f"<code>{escape(dotted)}</code>") + cell(escape(value) + footnotes(marks, numbers))
+        cell(f"<code>{escape(dotted)}</code>") + cell(escape(value).replace("\n", "<br>") + footnotes(marks, numbers))
         for dotted, value, marks in definition_lines(row.experiment)
     ]
     shape = value_text(row.experiment.data_set.image_shape)
     summary = f"the whole definition (images {shape.replace('-', '×')}, {row.experiment.data_set.classes} classes)"
-    return f'<details class="inner"><summary>{escape(summary)}</summary>{table([("field", ""), ("value", "")], lines, "narrow")}</details>'
+    listed = table([("field", ""), ("value", "")], lines, "narrow")
+    return f'<details class="inner"{"" if folded else " open"}><summary>{escape(summary)}</summary>{listed}</details>'
+
+
+def mark_part(numbers: Mapping[Mark, int]) -> str:
+    """The reasons of inferred and chosen values."""
+    if not numbers:
+        return ""
+    items = "".join(f'<li id="mark-{number}">†{number} {mark_text(mark)}</li>' for mark, number in numbers.items())
+    return f'<h2 id="marks">† Values that no source gives</h2>\n<ol class="marks">{items}</ol>'

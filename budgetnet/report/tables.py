@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from budgetnet.definition import Experiment, Mark, definition_hash
@@ -111,10 +111,10 @@ def markdown(rows: Sequence[Row], pairs: Sequence[Pair]) -> str:
     numbers = number_marks(row.experiment for row in rows)
     lines = ["# Results", "", "Accuracies are in percent: mean ± standard deviation over seeds, last epoch."]
     lines += ["The best epoch is for information and never judged.", ""]
-    lines += _table(MARKDOWN_COLUMNS, [_markdown_cells(row, numbers) for row in rows])
+    lines += markdown_table(MARKDOWN_COLUMNS, [_markdown_cells(row, numbers) for row in rows])
     if pairs:
         columns = ("step", "twin", "parameters", "twin's", "step %", "twin %", "difference", "95 % interval", "which is better")
-        lines += ["", "## Twins", "", *_table(columns, [pair_cells(pair) for pair in pairs])]
+        lines += ["", "## Twins", "", *markdown_table(columns, [pair_cells(pair) for pair in pairs])]
     if numbers:
         lines += ["", "## Values that no source gives", ""]
         lines += [f"- †{number} `{mark.field}`, {mark.kind}: {mark.why}" for mark, number in numbers.items()]
@@ -134,7 +134,7 @@ def readme_table(rows: Sequence[Row]) -> str:
             f"{percent(row.aim.aim)}: {row.aim.text}", row.reproduction.text,
         ] for row in rows if row.results
     ]  # fmt: skip
-    return "\n".join(_table(README_COLUMNS, body))
+    return "\n".join(markdown_table(README_COLUMNS, body))
 
 
 def _markdown_cells(row: Row, numbers: dict[Mark, int]) -> list[str]:
@@ -161,8 +161,9 @@ def pair_cells(pair: Pair) -> list[str]:
     ]  # fmt: skip
 
 
-def _table(columns: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    rule = ["---:" if column in RIGHT else "---" for column in columns]
+def markdown_table(columns: Sequence[str], body: Sequence[Sequence[str]], right: Container[str] = RIGHT) -> list[str]:
+    """The lines of a Markdown table; the columns named in ``right`` are right-aligned."""
+    rule = ["---:" if column in right else "---" for column in columns]
     return ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in (columns, rule, *body)]
 
 
