@@ -51,7 +51,7 @@ class SeparableBranches:
     @property
     def hidden_layers(self) -> tuple[str, ...]:
         """The layers with weights before the classifier, in words, for tables."""
-        return ("separable 32 28×28", "2 × separable 64 14×14", "dense 1000", "dense 500")
+        return ("separable 32 28×28", "separable 64 14×14", "another beside it", "dense 1000", "dense 500")
 
     def build(self, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
         """The module: float32 images (N, C, 28, 28) to logits (N, classes), initialized as Keras initializes.

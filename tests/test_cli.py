@@ -74,18 +74,21 @@ def test_seeds(text, seeds):
 def test_check_prints_one_aligned_table(capsys):
     assert main("check") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["experiment", "exact", "counted", "bound", "head-room", "verdict"]
-    assert len({line.index("ok") for line in lines[2:28]}) == 1
-    assert lines[-1] == "26 experiments, 26 within their budgets"
+    assert lines[0].split() == ["experiment", "exact", "counted", "as", "Keras", "Keras", "counts", "bound", "head-room", "verdict"]
+    assert len({line.index("ok") for line in lines[2:47]}) == 1
+    assert lines[-1] == "45 experiments, 45 within their budgets"
+    (normalized,) = (line.split() for line in lines if line.startswith("mlp-2-bn "))
+    assert normalized == ["mlp-2-bn", "218,698", "218,698", "219,338", "219,338", "–", "–", "ok"]
 
 
 def test_check_as_json(capsys):
     assert main("check", "--json") == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [set(row) for row in rows] == [{"name", "trainable", "non_trainable", "keras_total", "exact", "bound", "verdict"}] * 26
+    counts = {"trainable", "non_trainable", "keras_total"}
+    assert [set(row) for row in rows] == [{"name", *counts, "budget", "verdict"}] * 45
     assert rows[12] == {
-        "name": "step-13", "trainable": 5_854, "non_trainable": 0, "keras_total": 5_854 + 2 * 56, "exact": 5_854, "bound": 6_000,
-        "verdict": "ok",
+        "name": "step-13", "trainable": 5_854, "non_trainable": 0, "keras_total": 5_854 + 2 * 56,
+        "budget": {"bound": 6_000, "exact": 5_854, "keras_total": None}, "verdict": "ok",
     }  # fmt: skip
 
 

@@ -144,8 +144,7 @@ def check(arguments: Namespace, catalogue: Catalogue) -> int:
     verdicts = {experiment.name: gate(experiment) for experiment in chosen}
     if arguments.json:
         print(json.dumps([
-            {"name": name, **vars(v.counts), **{f"budget_{key}": value for key, value in vars(v.budget).items()}, "verdict": v.verdict}
-            for name, v in verdicts.items()
+            {"name": name, **vars(v.counts), "budget": vars(v.budget), "verdict": v.verdict} for name, v in verdicts.items()
         ], indent=1))  # fmt: skip
     else:
         rows: Any = [("experiment", "exact", "counted", "as Keras", "Keras counts", "bound", "head-room", "verdict")]

@@ -21,7 +21,8 @@ def result_roots() -> list[Path]:
 
 def report(arguments: Namespace, catalogue: Catalogue) -> int:
     """Write the report; experiments without results of one's own show the committed ones, and say so."""
-    from budgetnet.report.build import build
+    from budgetnet.report.build import build, has_searches
+    from budgetnet.report.sweeps import build_sweeps
     from budgetnet.report.tables import console_text
 
     for root in arguments.results or []:
@@ -29,6 +30,8 @@ def report(arguments: Namespace, catalogue: Catalogue) -> int:
             raise DefinitionError(f"--results is {str(root)!r}; expected a folder with results")
     roots = arguments.results or [arguments.runs, *result_roots()]
     summary = build(catalogue, roots, arguments.out)
+    if has_searches(roots):
+        build_sweeps(roots, arguments.out)
     if arguments.json:
         print(json.dumps(summary.as_json(), indent=1))
         return 0

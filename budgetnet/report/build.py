@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.catalogue import Catalogue
-from budgetnet.report import experiment_page, page, tables
+from budgetnet.report import experiment_page, page, results_table, tables
 from budgetnet.report.collect import Pair, Row, collect, twins
 from budgetnet.report.markup import page_file
+from budgetnet.study_results import STUDY, find
 
 PLOTS = "plots"
 CURVES = "curves-"  # before an experiment's name: the key of its curves among the pictures of the overview page
@@ -58,12 +59,17 @@ def build(catalogue: Catalogue, roots: list[Path], out: Path) -> Summary:
             own["curves"] = pictures[CURVES + name]
         contents |= {f"{PLOTS}/{name}/{kind}.png": picture for kind, picture in own.items()}
         contents[page_file(name)] = experiment_page.render(row, own, remark or closer_remark).encode()
-    contents["summary.md"] = tables.markdown(summary.rows, summary.pairs).encode()
+    contents["summary.md"] = tables.markdown(summary.rows, summary.pairs, results_table.markdown(summary.rows)).encode()
     contents["summary.csv"] = tables.csv_text(summary.rows).encode()
-    contents["index.html"] = page.render(summary.rows, summary.pairs, pictures, remark).encode()
+    contents["index.html"] = page.render(summary.rows, summary.pairs, pictures, remark, has_searches(roots)).encode()
     files = [replace(out / name, content) for name, content in contents.items()]
     remove_old(out, set(files))
     return Summary(summary.rows, summary.pairs, tuple(files))
+
+
+def has_searches(roots: Sequence[Path]) -> bool:
+    """Whether the page of the searches has something to show."""
+    return any(True for root in roots for _ in find(root, STUDY))
 
 
 def draw(summary: Summary) -> tuple[dict[str, bytes], str]:

@@ -11,6 +11,7 @@ from string import Template
 
 from budgetnet import __version__
 from budgetnet.definition import Mark
+from budgetnet.report import results_table
 from budgetnet.report.collect import Pair, Row, counted
 from budgetnet.report.markup import badge, cell, page_file, phrases, picture, small, table
 from budgetnet.report.sections import mark_part, section, status_badge
@@ -29,11 +30,11 @@ PAIR_COLUMNS = (
 )  # fmt: skip
 
 
-def render(rows: Sequence[Row], pairs: Sequence[Pair], pictures: Mapping[str, bytes], remark: str = "") -> str:
+def render(rows: Sequence[Row], pairs: Sequence[Pair], pictures: Mapping[str, bytes], remark: str = "", searches: bool = False) -> str:
     """The page as HTML.
 
     ``pictures`` are PNGs: 'overview', 'parameters' and 'curves-<experiment>', any of which may be absent; ``remark``
-    is a sentence that says why, if none could be drawn.
+    is a sentence that says why, if none could be drawn. ``searches``: there is a page of searches beside this one.
     """
     numbers = number_marks(row.experiment for row in rows)
     files = resources.files("budgetnet.report")
@@ -46,6 +47,8 @@ def render(rows: Sequence[Row], pairs: Sequence[Pair], pictures: Mapping[str, by
         overview=picture(pictures.get("overview"), "final accuracy of every experiment", "wide"),
         parameters=picture(pictures.get("parameters"), "parameters against accuracy", "wide") or missing,
         twins=twin_part(pairs),
+        losses=results_table.html(rows),
+        searches='<p><a href="sweeps.html">Searches: maps, curves and tables of the studies</a></p>' if searches else "",
         experiments="\n".join(section(row, pictures.get(f"curves-{row.experiment.name}"), numbers) for row in rows),
         marks=mark_part(numbers),
         notes=note_part(rows),
@@ -55,9 +58,14 @@ def render(rows: Sequence[Row], pairs: Sequence[Pair], pictures: Mapping[str, by
 
 
 def validation_sentence(rows: Sequence[Row]) -> str:
-    """What the validation images are, once for each protocol in use."""
-    labels = dict.fromkeys(validation_label(row.experiment) for row in rows)
-    return f"In tables and curves: {'; '.join(labels)}." if labels else ""
+    """What the validation images are: the label of most experiments, and how many have others."""
+    labels = Counter(validation_label(row.experiment) for row in rows)
+    if not labels:
+        return ""
+    (common, number), *_ = labels.most_common(1)
+    others = len(rows) - number
+    said = f"; {counted(others, 'experiment')} {'has' if others == 1 else 'have'} other validation images, named on their pages"
+    return f"In tables and curves: {common}{said if others else ''}."
 
 
 # --- the headline -----------------------------------------------------------------------------------------------------

@@ -9,8 +9,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 
 from budgetnet.report.collect import Row
+from budgetnet.report.markup import cell, table
 from budgetnet.report.tables import NOTHING, markdown_table
 from budgetnet.results import Result
 
@@ -79,3 +81,23 @@ def markdown(rows: Sequence[Row]) -> list[str]:
     """The lines of the table in Markdown; none where no experiment has a place in it."""
     having = [row for row in rows if has_place(row)]
     return markdown_table(COLUMNS, [cells(row) for row in having], RIGHT) if having else []
+
+
+def html(rows: Sequence[Row]) -> str:
+    """The table with its heading for the page; nothing where no experiment has a place in it."""
+    having = [row for row in rows if has_place(row)]
+    if not having:
+        return ""
+    intro = (
+        "The table of the Keras documents: last epoch, mean ± standard deviation over the seeds, beside the reported figures. "
+        "Losses are in nats. “Loss” and “accuracy” are of the images that validate; the test set stands apart where those were held out."
+    )
+    columns = [(escape(name), "num" if name in RIGHT else "") for name in COLUMNS]
+    body = [_html_line(cells(row)) for row in having]
+    return f'<h2 id="losses">Losses and accuracies</h2>\n<p>{intro}</p>\n{table(columns, body)}'
+
+
+def _html_line(texts: Sequence[str]) -> str:
+    parts = [cell(escape(texts[0]), head=True)]
+    parts += [cell(escape(text), "num" if name in RIGHT else "") for name, text in zip(COLUMNS[1:], texts[1:], strict=True)]
+    return "".join(parts)

@@ -106,8 +106,8 @@ MARKDOWN_COLUMNS = (
 RIGHT = {"parameters", "bound", "aim %", "reported %", "ours % (last epoch)", "best epoch %", "s/run"}
 
 
-def markdown(rows: Sequence[Row], pairs: Sequence[Pair]) -> str:
-    """The tables of experiments and twins as Markdown, with the marks' reasons and the rows' notes below."""
+def markdown(rows: Sequence[Row], pairs: Sequence[Pair], losses: Sequence[str] = ()) -> str:
+    """The tables of experiments, twins and ``losses`` (its lines) as Markdown, with the marks' reasons and the rows' notes below."""
     numbers = number_marks(row.experiment for row in rows)
     lines = ["# Results", "", "Accuracies are in percent: mean ± standard deviation over seeds, last epoch."]
     lines += ["The best epoch is for information and never judged.", ""]
@@ -115,6 +115,8 @@ def markdown(rows: Sequence[Row], pairs: Sequence[Pair]) -> str:
     if pairs:
         columns = ("step", "twin", "parameters", "twin's", "step %", "twin %", "difference", "95 % interval", "which is better")
         lines += ["", "## Twins", "", *markdown_table(columns, [pair_cells(pair) for pair in pairs])]
+    if losses:
+        lines += ["", "## Losses and accuracies", "", *losses]
     if numbers:
         lines += ["", "## Values that no source gives", ""]
         lines += [f"- †{number} `{mark.field}`, {mark.kind}: {mark.why}" for mark, number in numbers.items()]

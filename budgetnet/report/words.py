@@ -156,7 +156,7 @@ def definition_lines(experiment: Experiment) -> list[tuple[str, str, tuple[Mark,
 def validation_label(experiment: Experiment) -> str:
     """Which images 'validation' means for an experiment."""
     protocol = experiment.recipe.protocol
-    data = {"mnist": "MNIST"}.get(experiment.data_set.name, experiment.data_set.name)
+    data = {"mnist": "MNIST", "mnist-unit": "MNIST"}.get(experiment.data_set.name, experiment.data_set.name)
     if protocol.validation == "test":
         return f"validation (= {data} test set, every epoch, as the document does)"
     test = "the test set is scored once, at the end" if protocol.test_at_end else "the test set is left alone"
