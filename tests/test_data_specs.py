@@ -6,15 +6,15 @@ import sys
 import pytest
 
 from budgetnet.data.arrays import load
-from budgetnet.data.specs import DATA_SETS, DIGITS, MNIST
+from budgetnet.data.specs import DATA_SETS, DIGITS, MNIST, MNIST_UNIT
 
 
 def test_names_are_their_keys():
-    assert DATA_SETS == {"mnist": MNIST, "digits": DIGITS}
+    assert DATA_SETS == {"mnist": MNIST, "mnist-unit": MNIST_UNIT, "digits": DIGITS}
 
 
 def test_specifications_hash_and_compare():
-    assert len({MNIST, DIGITS}) == 2
+    assert len({MNIST, MNIST_UNIT, DIGITS}) == 3
 
 
 def test_importing_specifications_does_not_import_torch():

@@ -1,8 +1,8 @@
 """Keeping freed memory in the process, so that a training step does not fetch the same pages from the kernel again and again.
 
 glibc hands large blocks back to the kernel as soon as they are freed. A training step frees and allocates the same
-hundreds of megabytes every time, and then pays for a page fault every 4 kB: on two CPU cores that was 20 to 40 % of the
-time of the larger convolutional networks (docs/performance.md).
+hundreds of megabytes every time, and then pays for a page fault every 4 kB: a tenth to a third of the time of the
+networks of the Keras documents (docs/performance.md).
 """
 
 from __future__ import annotations
