@@ -17,14 +17,14 @@ UNTUNED = replace(SEPARABLE, recipe=replace(SEPARABLE.recipe, optimizer=Adam(lr=
 BATCH_AND_EPOCHS = Study(
     name="explore-batch-epochs",
     base=UNTUNED,
-    space=(("recipe.batch_size", Choices((32, 64, 128, 256))), ("recipe.epochs", Choices((1, 2, 3, 4, 5)))),
+    space=(("recipe.batch_size", Choices((16, 32, 64, 128))), ("recipe.epochs", Choices((1, 2, 3, 4)))),
     notes="Batch size and number of epochs, at Keras's default rate of 0.001; the document found 32 and 3.",
     source=SOURCE,
 )
 RATE = Study(
     name="explore-rate",
     base=UNTUNED,
-    space=(("recipe.optimizer.lr", Choices((1e-5, 3e-5, 1e-4, 3e-4, 1e-3))),),
+    space=(("recipe.optimizer.lr", Choices((3e-5, 1e-4, 3e-4, 1e-3))),),
     after=BATCH_AND_EPOCHS.name,
     notes="Adam's learning rate at the best batch size and number of epochs; the document found 0.0001.",
     source=SOURCE,

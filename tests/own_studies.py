@@ -29,6 +29,11 @@ EXTREME = Study("extreme", BASE, (("recipe.optimizer.lr", Choices((0.05, 1e18)))
 TPE = Study("proposed", BASE, (("recipe.optimizer.lr", Range(0.001, 1.0, log=True)), ("recipe.batch_size", Range(16, 64))), "tpe", 12)
 LONG = Study("long", BASE, (("recipe.optimizer.lr", Choices((0.01, 0.02, 0.05, 0.1))), ("recipe.epochs", Choices((2, 5, 8)))))
 
+AGAIN = Plan("again", (
+    Study("again-epochs", BASE, (("recipe.epochs", Choices((1, 2, 3))),)),
+    Study("again-rate", BASE, (("recipe.optimizer.lr", Choices((0.05, 0.01))),), after="again-epochs"),
+))  # fmt: skip
+
 CATALOGUE = (BASE, STEPPED)
 STUDIES = (SCHEDULED, EXTREME, TPE, LONG)
-PLANS = (PLAN,)
+PLANS = (PLAN, AGAIN)

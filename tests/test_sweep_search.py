@@ -220,3 +220,14 @@ def test_a_study_alone_brings_the_ones_it_comes_after():
         "digits-rate",
         "digits-parts",
     ]
+
+
+def test_what_an_earlier_study_trained_is_not_trained_again(tmp_path):
+    """The second study's first point is the first one's best with fewer epochs than were trained; its other point is new."""
+    assert sweep(tmp_path, "again") == 0
+    first, second = study(tmp_path, "again-epochs"), study(tmp_path, "again-rate")
+    same = next(point for point in second.points if point.point["recipe.optimizer.lr"] == 0.05)
+    assert same.by_seed == first.best_point.by_seed
+    trained = {*results(tmp_path, "again-rate")}
+    assert trained == {"lr-0p01"}
+    assert sum(point.value is not None for point in second.points) == 2

@@ -7,7 +7,6 @@ the 2018 constants are those of Keras 2.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import torch
@@ -107,12 +106,8 @@ class SeparableConv2d(nn.Module):
         return result
 
 
-class Parallel(nn.Module):
+class Parallel(nn.ModuleList):
     """Branches side by side on the same input, their outputs concatenated along the channels: (N, C, H, W) to (N, ΣC', H', W')."""
 
-    def __init__(self, branches: Iterable[nn.Module]) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(branches)
-
     def forward(self, images: Tensor) -> Tensor:
-        return torch.cat([branch(images) for branch in self.branches], 1)
+        return torch.cat([branch(images) for branch in self], 1)

@@ -70,7 +70,8 @@ class Chain:
                     self.say(line)
 
             told(())
-            search = Search(trials, folder, told, self.settings.keep_weights)
+            earlier = [folder.parent / one.name for one in before(study, known)[:-1]]
+            search = Search(trials, folder, told, self.settings.keep_weights, earlier, device)
             workers = workers_for(len(trials.groups) * len(seeds), device, self.settings.workers)
             search.run(
                 lambda supply: run_supplied(supply, options, workers, ConsoleProgress()), lambda line: self.say(f"{study.name}  {line}")

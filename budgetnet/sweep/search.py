@@ -22,6 +22,7 @@ from budgetnet.results import ResultError
 from budgetnet.run import BudgetExceeded
 from budgetnet.rundir import RunDirectory, RunDirectoryError, RunInUse
 from budgetnet.sweep.points import EPOCHS, Group, trial_experiment
+from budgetnet.sweep.reuse import trained_before
 from budgetnet.sweep.trials import RUN, Outcome, Trials
 
 # What says something about the point: its trial has failed, for good, and the search goes on.
@@ -52,12 +53,22 @@ class Search:
     """One study as this process works on it.
 
     ``runs`` is the folder of the study's run directories; ``told`` is called after trials were told, with a line for each.
+    ``earlier`` are the folders of the studies before, where the same run may have been trained already, on ``device``.
     ``failures`` holds what ended runs without saying anything about their points.
     """
 
-    def __init__(self, trials: Trials, runs: Path, told: Callable[[Sequence[str]], None], keep_weights: bool = False) -> None:
+    def __init__(
+        self,
+        trials: Trials,
+        runs: Path,
+        told: Callable[[Sequence[str]], None],
+        keep_weights: bool = False,
+        earlier: Sequence[Path] = (),
+        device: str = "cpu",
+    ) -> None:
         self.trials, self.failures = trials, list[Failure]()
         self._runs, self._told, self._keep_weights = runs, told, keep_weights
+        self._earlier, self._device = tuple(earlier), device
         self._waiting: deque[tuple[_Open, Job]] = deque()
         self._in_use: set[int] = set()  # left alone because another process has the directory: worth another look
         self._stopped = False
@@ -86,18 +97,29 @@ class Search:
             self._in_use.clear()
 
     def supply(self) -> tuple[tuple[_Open, Job], Job] | None:
-        """The next seed of a claimed run, else a run claimed now."""
-        if not self._waiting and not self._stopped:
+        """The next seed of a claimed run, else of a run claimed now."""
+        while not self._waiting and not self._stopped:
             claimed = self.trials.claim()
-            if claimed is not None:
-                group, point = claimed
-                opened = _Open(group, point, trial_experiment(self.trials.study, self.trials.base, point))
-                self._waiting += [(opened, Job(opened.experiment, seed)) for seed in self.trials.seeds]
+            if claimed is None:
+                break
+            self._open(*claimed)
         if not self._waiting or self._stopped:
             return None
         opened, job = self._waiting.popleft()
         opened.running += 1
         return (opened, job), job
+
+    def _open(self, group: Group, point: Point) -> None:
+        """Queue the seeds of a claimed run that no earlier study has trained; where there is none left, tell at once."""
+        opened = _Open(group, point, trial_experiment(self.trials.study, self.trials.base, point))
+        for seed in self.trials.seeds:
+            records = trained_before(opened.experiment, seed, self._device, self._earlier)
+            if records is None:
+                self._waiting.append((opened, Job(opened.experiment, seed)))
+            else:
+                opened.records[seed] = records
+        if len(opened.records) == len(self.trials.seeds):
+            self._tell(opened)
 
     def _unfinished(self) -> int:
         return sum(not trial.state.is_finished() for trial in self.trials.tickets().values())
