@@ -59,7 +59,7 @@ class Events:
 class _EventFile:
     """One event file, opened for as long as a process trains."""
 
-    def __init__(self, directory: Path, purge_step: int | None) -> None:
+    def __init__(self, directory: Path, purge_step: int) -> None:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
         from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -69,8 +69,8 @@ class _EventFile:
         self._event = Event
         self._records = RecordWriter(open(path, "xb"))  # noqa: SIM115 (close() closes it)
         self.add(file_version="brain.Event:2")
-        if purge_step is not None:  # readers then forget what another file says of this step and later ones
-            self.add(step=purge_step, session_log=SessionLog(status=SessionLog.START))
+        # readers then forget what another file says of this step and later ones
+        self.add(step=purge_step, session_log=SessionLog(status=SessionLog.START))
 
     def add(self, **fields: Any) -> None:
         self._records.write(self._event(wall_time=time.time(), **fields).SerializeToString())
@@ -113,7 +113,7 @@ def event_file(directory: Path, epoch: int, log: Callable[[str], None]) -> Itera
         log("tensorboard is not installed: no event files are written")
         yield Events()
         return
-    file = _EventFile(directory, epoch + 1 if epoch else None)
+    file = _EventFile(directory, epoch + 1)
     try:
         yield Events(file)
     finally:

@@ -151,17 +151,7 @@ def run(experiment: Experiment, seed: int, options: Options, progress: Progress)
         training = Training(model, experiment.recipe, experiment.data_set.image_shape, seed, options.settings)
         records = _resume(state, training)
         progress.start(job, training.epoch, until, data.images)
-        with event_file(directory.path, training.epoch, directory.log) as events:
-            if training.epoch == 0:
-                events.graph(_layers(training.model, experiment, directory))
-            for record in train(training, data, until, lambda images: progress.tick(job, images)):
-                records.append(record)
-                state = training.state_dict() | {"definition_hash": digest, "records": [asdict(r) for r in records]}
-                # before the checkpoint: after a kill in between, the epoch is written again and purged once
-                events.epoch(record, training.model.named_parameters())
-                directory.save_checkpoint(state)
-                directory.log(f"epoch {record.epoch}: {asdict(record)}")
-                progress.epoch(job, record, experiment.recipe.epochs)
+        _train_and_keep(experiment, training, data, until, records, directory, job, progress)
         result = _record(experiment, seed, counts, records, training, data, options)
         if not directory.save_weights(training.model.state_dict()):
             directory.log("safetensors is not installed: the weights are in checkpoint.pt only")
@@ -172,6 +162,25 @@ def run(experiment: Experiment, seed: int, options: Options, progress: Progress)
             job, f"done: validation {result.last.validation_accuracy:.2f} % after epoch {result.last.epoch}, {result.seconds:.0f} s"
         )
     return result
+
+
+def _train_and_keep(
+    experiment: Experiment, training: Training, data: _ResidentData, until: int, records: list[EpochRecord], directory: RunDirectory,
+    job: str, progress: Progress,
+) -> None:  # fmt: skip
+    """Train up to epoch ``until``; after each one ``records`` grows, and events, checkpoint and log are written."""
+    digest = definition_hash(experiment)
+    with event_file(directory.path, training.epoch, directory.log) as events:
+        if training.epoch == 0:
+            events.graph(_layers(training.model, experiment, directory))
+        for record in train(training, data, until, lambda images: progress.tick(job, images)):
+            records.append(record)
+            state = training.state_dict() | {"definition_hash": digest, "records": [asdict(r) for r in records]}
+            # before the checkpoint: after a kill in between, the epoch is written again and purged once
+            events.epoch(record, training.model.named_parameters())
+            directory.save_checkpoint(state)
+            directory.log(f"epoch {record.epoch}: {asdict(record)}")
+            progress.epoch(job, record, experiment.recipe.epochs)
 
 
 @contextlib.contextmanager

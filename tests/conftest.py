@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
@@ -15,6 +17,16 @@ else:
     # Property tests are judged by what they find, not by how busy the machine is; the same examples run every time.
     settings.register_profile("budgetnet", deadline=None, derandomize=True)
     settings.load_profile("budgetnet")
+
+
+@pytest.fixture(scope="session")
+def keras():
+    """Keras 3 with its torch backend, the oracle of the ports."""
+    os.environ["KERAS_BACKEND"] = "torch"
+    module = pytest.importorskip("keras", minversion="3.0")
+    if module.backend.backend() != "torch":
+        pytest.skip("Keras was imported with another backend before")
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,13 @@ def test_after_a_kill_and_a_resume_every_epoch_is_there_once(tmp_path):
     assert [event.step for event in events.Histograms("weights/w")] == [1, 2, 3, 4]
 
 
+def test_a_first_epoch_that_was_killed_before_its_checkpoint_is_there_once(tmp_path):
+    weights = [("w", torch.randn(50))]
+    write(tmp_path, weights, (1,))
+    write(tmp_path, weights, (1, 2))
+    assert [event.step for event in read(tmp_path).Scalars("lr")] == [1, 2]
+
+
 def test_the_graph_has_layers_connections_and_shapes(tmp_path):
     layers = trace(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten()), (1, 8, 8))
     with event_file(tmp_path, 0, pytest.fail) as events:

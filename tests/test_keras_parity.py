@@ -1,6 +1,4 @@
-"""Every port against Keras itself: counts, shapes, logits of the same weights, initial weights, steps of the optimizers."""
-
-import os
+"""Every port against Keras itself: counts, shapes, dropout, logits of the same weights, moving statistics, initial weights."""
 
 import numpy as np
 import pytest
@@ -8,10 +6,8 @@ import torch
 from torch import nn
 
 from budgetnet.catalogue import load_default
-from budgetnet.definition import Adadelta, Adam, RMSprop
 from budgetnet.layers import keras as keras_layers
 from budgetnet.layers.keras import SeparableConv2d
-from budgetnet.optim import build_optimizer
 from budgetnet.params import count
 from budgetnet.run import build_model
 from tests.keras_models import LAYERS, MODELS, lenet, separable
@@ -21,15 +17,6 @@ PORTS = [experiment for experiment in CATALOGUE if "Keras" in experiment.source]
 # Keras 3.15 hands its variables to numpy in numpy 1's way
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 WEIGHTED = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, SeparableConv2d)
-
-
-@pytest.fixture(scope="module")
-def keras():
-    os.environ["KERAS_BACKEND"] = "torch"
-    module = pytest.importorskip("keras", minversion="3.0")
-    if module.backend.backend() != "torch":
-        pytest.skip("Keras was imported with another backend before")
-    return module
 
 
 def layers_of(model):
@@ -135,6 +122,9 @@ def test_counts_shapes_and_logits(experiment, keras, mnist):
     his = keras_layers_of(theirs)
     assert [count(layer).keras_total for layer in layers_of(ours)] == [layer.count_params() for layer in his]
     assert shapes == [(layer.output.shape[-1], *layer.output.shape[1:-1]) for layer in his]
+    assert [module.p for module in ours.modules() if isinstance(module, nn.Dropout)] == [
+        layer.rate for layer in theirs.layers if type(layer).__name__ == "Dropout"
+    ]
     if experiment.name in LAYERS:
         assert tuple(layer.count_params() for layer in his) == LAYERS[experiment.name]
 
@@ -175,83 +165,25 @@ def test_initial_weights_are_distributed_as_keras_s(name, keras):
                 assert state[key].abs().max().item() == pytest.approx(expected.abs().max().item(), rel=0.35)
 
 
-# --- the optimizers --------------------------------------------------------------------------------------------------
-
-STEPS = 3
-
-
-def train_ours(ours, optimizer, images, labels):
-    """A few steps, without dropout; returns the weights and the gradients of every step."""
-    gradients = []
-    ours.eval()
-    for _ in range(STEPS):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(ours(images), labels).backward()
-        gradients.append([parameter.grad.clone() for parameter in ours.parameters()])
-        optimizer.step()
-    return [parameter.detach().clone() for parameter in ours.parameters()], gradients
+def compare_moving_statistics(keras):
+    """A training batch through ours and Keras 3's, which keeps the biased variance where torch, and Keras 2.1, keep the unbiased one."""
+    values = torch.randn(50, 7) * 3 + 1
+    theirs = keras.layers.BatchNormalization(momentum=0.99, epsilon=1e-3)
+    expected = theirs(values, training=True).detach()
+    ours = nn.BatchNorm1d(7, **keras_layers.BATCH_NORM).train()
+    torch.testing.assert_close(ours(values).detach(), expected, rtol=0, atol=1e-5)
+    moving_mean, moving_variance = (variable.value.detach().cpu() for variable in theirs.non_trainable_variables)
+    torch.testing.assert_close(ours.running_mean, moving_mean, rtol=0, atol=1e-6)
+    unbiased = 0.99 + (moving_variance - 0.99) * 50 / 49
+    torch.testing.assert_close(ours.running_var, unbiased, rtol=0, atol=1e-6)
 
 
-@pytest.fixture
-def small_port(mnist):
-    """The lenet port with a batch of real digits: enough layers for gradients of all sizes, down to none at all."""
-    return build_model(CATALOGUE["lenet"]), digits(mnist, 32), mnist.test_labels[:32].long()
+def test_moving_statistics_move_as_keras_s(keras):
+    compare_moving_statistics(keras)
 
 
-def keras_steps(keras, optimizer, start, gradients):
-    variables = [keras.Variable(value.numpy()) for value in start]
-    optimizer.build(variables)
-    for step in gradients:
-        optimizer.apply([gradient.clone() for gradient in step], variables)
-    return [variable.value.detach().cpu() for variable in variables]
-
-
-def largest_difference(found, expected):
-    return max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
-
-
-def test_adam_and_adadelta_step_as_keras_steps(keras, small_port):
-    ours, images, labels = small_port
-    start = [parameter.detach().clone() for parameter in ours.parameters()]
-    for description, optimizer in (
-        (Adam(lr=1e-3), keras.optimizers.Adam(learning_rate=1e-3, epsilon=1e-7)),
-        (Adadelta(), keras.optimizers.Adadelta(learning_rate=1.0, rho=0.95, epsilon=1e-7)),
-    ):
-        with torch.no_grad():
-            for parameter, value in zip(ours.parameters(), start, strict=True):
-                parameter.copy_(value)
-        found, gradients = train_ours(ours, build_optimizer(description, ours.parameters()), images, labels)
-        expected = keras_steps(keras, optimizer, start, gradients)
-        assert largest_difference(found, start) > 1e-4
-        assert largest_difference(found, expected) < 1e-5
-
-
-def test_rmsprop_steps_as_keras_of_2018_stepped(keras, small_port):
-    """Keras 3 has moved epsilon under the root: where gradients are large against it, the two rules are one; and the rule of 2018
-    itself, new_a = ρ·a + (1-ρ)·g², new_p = p - lr·g/(√new_a + ε), is transcribed for the others."""
-    ours, images, labels = small_port
-    start = [parameter.detach().clone() for parameter in ours.parameters()]
-    found, gradients = train_ours(ours, build_optimizer(RMSprop(lr=1e-3, rho=0.9, epsilon=1e-8), ours.parameters()), images, labels)
-    transcribed = [value.double().numpy().copy() for value in start]
-    for index in range(len(start)):
-        average = np.zeros_like(transcribed[index])
-        for step in gradients:
-            gradient = step[index].double().numpy()
-            average = 0.9 * average + 0.1 * gradient**2
-            transcribed[index] -= 1e-3 * gradient / (np.sqrt(average) + 1e-8)
-    assert largest_difference(found, [torch.from_numpy(value).float() for value in transcribed]) < 1e-5
-    expected = keras_steps(keras, keras.optimizers.RMSprop(learning_rate=1e-3, rho=0.9, epsilon=1e-16), start, gradients)
-    compared = 0
-    for index, value in enumerate(found):
-        large = torch.stack([step[index].abs() for step in gradients]).min(0).values > 1e-4
-        compared += int(large.sum())
-        assert float(((value - expected[index]).abs() * large).max()) < 1e-5
-    assert compared > 100_000
-
-
-def test_another_place_of_epsilon_is_noticed(keras, small_port):
-    ours, images, labels = small_port
-    start = [parameter.detach().clone() for parameter in ours.parameters()]
-    found, gradients = train_ours(ours, torch.optim.Adam(ours.parameters(), lr=1e-3, eps=1e-7), images, labels)
-    expected = keras_steps(keras, keras.optimizers.Adam(learning_rate=1e-3, epsilon=1e-7), start, gradients)
-    assert largest_difference(found, expected) > 1e-5
+@pytest.mark.parametrize(("constant", "value"), [("momentum", 0.1), ("eps", 1e-5)])
+def test_another_constant_of_the_moving_statistics_is_noticed(constant, value, keras, monkeypatch):
+    monkeypatch.setitem(keras_layers.BATCH_NORM, constant, value)
+    with pytest.raises(AssertionError, match="Tensor-likes are not close"):
+        compare_moving_statistics(keras)

@@ -42,6 +42,21 @@ def test_the_layers_of_explore_in_single_precision(channels, kernel):
     compare(torch.randn(4, channels, 28, 28), torch.randn(channels, 1, kernel, kernel) / kernel, 1e-4)
 
 
+@pytest.mark.parametrize("channels", [1, 12])
+def test_under_autocast_it_computes_in_that_precision_and_gradients_arrive_in_the_parameter_s(channels):
+    torch.manual_seed(0)
+    images, weight = torch.randn(4, channels, 9, 9), torch.randn(channels, 1, 4, 4)
+    found, expected = ([images.clone().requires_grad_(), weight.clone().requires_grad_()] for _ in range(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        result = depthwise_same(*found)
+    assert result.dtype == torch.bfloat16
+    result.float().square().sum().backward()
+    reference(*expected).square().sum().backward()
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.grad.dtype == torch.float32
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=0.05, atol=0.03 * theirs.grad.abs().max().item())
+
+
 def test_only_the_gradients_that_are_wanted():
     images, weight = torch.randn(2, 3, 5, 5), torch.randn(3, 1, 2, 2, requires_grad=True)
     depthwise_same(images, weight).sum().backward()

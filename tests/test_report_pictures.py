@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from budgetnet.diagnostics.record import Diagnostics
 from budgetnet.diagnostics.weights import summarize
 from budgetnet.report.experiment_page import confused_text
-from budgetnet.report.layering import SIDE, Layout, deal, lay_out
+from budgetnet.report.layering import SIDE, Layout, lay_out, merge_chains
 from budgetnet.report.mistakes import confusion_plot, errors_plot
 from budgetnet.report.network import graph_plot
 from budgetnet.report.violins import weights_plot
@@ -40,19 +40,19 @@ def networks(draw: st.DrawFn) -> tuple[Layer, ...]:
 
 
 def placed(layers: tuple[Layer, ...]) -> Layout:
-    deck = deal(layers)
-    return lay_out(deck, WIDTH, [0.6] * len(deck.cards), GAP, TALLEST)
+    graph = merge_chains(layers)
+    return lay_out(graph, WIDTH, [0.6] * len(graph.boxes), GAP, TALLEST)
 
 
 @given(networks())
-def test_every_layer_is_on_one_card_and_every_connection_kept(layers: tuple[Layer, ...]) -> None:
-    deck = deal(layers)
-    assert sorted(member.name for card in deck.cards for member in card.members) == sorted(one.name for one in layers)
-    home = {member.name: number for number, card in enumerate(deck.cards) for member in card.members}
+def test_every_layer_is_on_one_box_and_every_connection_kept(layers: tuple[Layer, ...]) -> None:
+    graph = merge_chains(layers)
+    assert sorted(member.name for box in graph.boxes for member in box.members) == sorted(one.name for one in layers)
+    home = {member.name: number for number, box in enumerate(graph.boxes) for member in box.members}
     between = {(home[source], home[one.name]) for one in layers for source in one.inputs if home[source] != home[one.name]}
-    assert between == set(deck.edges)
-    for card in deck.cards:
-        assert all(tag.inputs == (before.name,) for before, tag in pairwise(card.members))
+    assert between == set(graph.edges)
+    for box in graph.boxes:
+        assert all(tag.inputs == (before.name,) for before, tag in pairwise(box.members))
 
 
 @given(networks())
@@ -103,11 +103,13 @@ def test_a_long_chain_is_wrapped_into_columns_of_about_one_height() -> None:
     assert width > height
 
 
-def test_activations_join_the_card_that_they_alone_follow() -> None:
-    alone = deal([layer("0", "Input"), layer("c", "Conv2d", "0"), layer("r", "ReLU", "c"), layer("n", "BatchNorm2d", "r", parameters=32)])
-    assert [[member.name for member in card.members] for card in alone.cards] == [["0"], ["c", "r", "n"]]
-    shared = deal([layer("0", "Input"), layer("c", "Conv2d", "0"), layer("r", "ReLU", "c"), layer("a", "add", "c", "r")])
-    assert [[member.name for member in card.members] for card in shared.cards] == [["0"], ["c"], ["r"], ["a"]]
+def test_activations_join_the_box_that_they_alone_follow() -> None:
+    alone = merge_chains(
+        [layer("0", "Input"), layer("c", "Conv2d", "0"), layer("r", "ReLU", "c"), layer("n", "BatchNorm2d", "r", parameters=32)]
+    )
+    assert [[member.name for member in box.members] for box in alone.boxes] == [["0"], ["c", "r", "n"]]
+    shared = merge_chains([layer("0", "Input"), layer("c", "Conv2d", "0"), layer("r", "ReLU", "c"), layer("a", "add", "c", "r")])
+    assert [[member.name for member in box.members] for box in shared.boxes] == [["0"], ["c"], ["r"], ["a"]]
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------

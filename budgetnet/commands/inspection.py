@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from dataclasses import fields
 from typing import Any
 
 from budgetnet.catalogue import Catalogue
-from budgetnet.definition import Experiment, difference, flatten, plain
+from budgetnet.definition import Experiment, Reported, difference, flatten, plain
 
 
 def aligned(rows: list[tuple[Any, ...]], right: set[int]) -> str:
@@ -107,10 +108,17 @@ def _show_prose(experiment: Experiment, catalogue: Catalogue) -> None:
     if experiment.aim is not None:
         print(f"aim: {experiment.aim.accuracy:g} % ({experiment.aim.text})")
     if experiment.reported is not None:
-        print(f"reported: {experiment.reported.validation_accuracy:.2f} % validation")
+        print(f"reported: {', '.join(_said(experiment.reported))}")
     if experiment.parent is not None:
         print(f"differs from {experiment.parent} in: {', '.join(difference(catalogue[experiment.parent], experiment)) or 'nothing'}")
     print()
+
+
+def _said(reported: Reported) -> list[str]:
+    """What the source reports, figure by figure: accuracies in percent, losses in nats."""
+    figures = {field.name: getattr(reported, field.name) for field in fields(reported)}
+    units = {"accuracy": lambda value: f"{value:.2f} %", "loss": lambda value: f"{value:.4f}"}
+    return [f"{name.replace('_', ' ')} {units[name.rpartition('_')[2]](value)}" for name, value in figures.items() if value is not None]
 
 
 def diff(arguments: Namespace, catalogue: Catalogue) -> int:

@@ -24,8 +24,13 @@ def same_padding(kernel: int) -> tuple[int, int]:
 def depthwise_same(images: Tensor, weight: Tensor) -> Tensor:
     """The depthwise cross-correlation of (N, C, H, W) with one kernel a channel, (C, 1, h, w), to (N, C, H, W).
 
-    Zero padding, stride 1, no bias. Equal to ``conv2d`` on padded images with ``groups=C``, to rounding.
+    Zero padding, stride 1, no bias. Equal to ``conv2d`` on padded images with ``groups=C``, to rounding. Under autocast
+    it computes in autocast's precision, as ``conv2d`` does.
     """
+    kind = images.device.type
+    if torch.is_autocast_enabled(kind):
+        precision = torch.get_autocast_dtype(kind)
+        images, weight = images.to(precision), weight.to(precision)
     result: Tensor = _DepthwiseSame.apply(images, weight)
     return result
 

@@ -50,15 +50,15 @@ def build(catalogue: Catalogue, roots: list[Path], out: Path) -> Summary:
     """
     summary = summarize(catalogue, roots)
     pictures, remark = draw(summary)
-    closer, closer_remark = draw_closer(summary.rows)
+    drawn, drawn_remark = draw_diagnostics(summary.rows)
     contents: dict[str, bytes] = {f"{PLOTS}/{name}.png": picture for name, picture in pictures.items() if not name.startswith(CURVES)}
     for row in summary.rows:
         name = row.experiment.name
-        own = dict(closer.get(name, {}))
+        own = dict(drawn.get(name, {}))
         if CURVES + name in pictures:
             own["curves"] = pictures[CURVES + name]
         contents |= {f"{PLOTS}/{name}/{kind}.png": picture for kind, picture in own.items()}
-        contents[page_file(name)] = experiment_page.render(row, own, remark or closer_remark).encode()
+        contents[page_file(name)] = experiment_page.render(row, own, remark or drawn_remark).encode()
     contents["summary.md"] = tables.markdown(summary.rows, summary.pairs, results_table.markdown(summary.rows)).encode()
     contents["summary.csv"] = tables.csv_text(summary.rows).encode()
     contents["index.html"] = page.render(summary.rows, summary.pairs, pictures, remark, has_searches(roots)).encode()
@@ -85,7 +85,7 @@ def draw(summary: Summary) -> tuple[dict[str, bytes], str]:
     return {name: picture for name, picture in drawn.items() if picture is not None}, ""
 
 
-def draw_closer(rows: Sequence[Row]) -> tuple[dict[str, dict[str, bytes]], str]:
+def draw_diagnostics(rows: Sequence[Row]) -> tuple[dict[str, dict[str, bytes]], str]:
     """For each experiment whose runs were looked at closely its pictures by kind, and a sentence where none can be drawn."""
     try:
         from budgetnet.report.mistakes import confusion_plot, errors_plot

@@ -17,7 +17,7 @@ from pathlib import Path
 from budgetnet.catalogue import Catalogue
 from budgetnet.definition import Experiment, definition_hash
 from budgetnet.diagnostics.record import Diagnostics
-from budgetnet.report.closer import first_record
+from budgetnet.report.diagnosed import first_record
 from budgetnet.results import Result, ResultError, read_result
 from budgetnet.verdict import AimVerdict, Comparison, ReproductionVerdict, aim_verdict, compare, reproduction_verdict
 

@@ -1,7 +1,7 @@
-"""The layout of a network's drawing: layers gathered into cards, cards set into ranks, ranks into columns. Lengths in inches.
+"""The layout of a network's drawing: layers gathered into boxes, boxes set into ranks, ranks into columns. Lengths in inches.
 
 Ranks are longest paths from the input, so every arrow points down; an arrow that passes ranks takes a slot in each of them, so that it
-runs beside their cards and not behind them. Nothing here draws.
+runs beside their boxes and not behind them. Nothing here draws.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from itertools import pairwise
 
 from budgetnet.structure import Layer
 
-# Kinds that a card takes in below the layer that they follow: they keep the shape, and every network is full of them.
+# Kinds that a box takes in below the layer that they follow: they keep the shape, and every network is full of them.
 TAGS = ("relu", "leakyrelu", "elu", "gelu", "silu", "sigmoid", "tanh", "softmax", "logsoftmax", "dropout", "batchnorm", "layernorm",
         "groupnorm", "identity")  # fmt: skip
 SLOT = 0.3  # the width that an arrow takes in a rank that it passes
 SIDE = 0.28  # between neighbours in a rank
 SWEEPS = 10
 
-Vertex = tuple[int, int]  # a card is (its number, -1); an arrow's slot is (the number of its edge, its rank)
+Vertex = tuple[int, int]  # a box is (its number, -1); an arrow's slot is (the number of its edge, its rank)
 
 
 @dataclass(frozen=True)
-class Card:
+class Box:
     """A layer and those that follow it within the same box, in order."""
 
     lead: Layer
@@ -35,32 +35,32 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Deck:
-    """The cards in the order of the network, and which card's output goes into which."""
+class BoxGraph:
+    """The boxes in the order of the network, and which box's output goes into which."""
 
-    cards: tuple[Card, ...]
+    boxes: tuple[Box, ...]
     edges: tuple[tuple[int, int], ...]
 
 
-def deal(layers: Sequence[Layer]) -> Deck:
-    """Gather layers into cards: a tag joins the card whose output it alone takes, wherever it is the only taker."""
+def merge_chains(layers: Sequence[Layer]) -> BoxGraph:
+    """Gather layers into boxes: a tag joins the box whose output it alone takes, wherever it is the only taker."""
     takers: dict[str, int] = {}
     for layer in layers:
         for name in layer.inputs:
             takers[name] = takers.get(name, 0) + 1
-    cards: list[list[Layer]] = []
+    boxes: list[list[Layer]] = []
     home: dict[str, int] = {}
     for layer in layers:
         if len(layer.inputs) == 1 and layer.kind.lower().startswith(TAGS) and takers[layer.inputs[0]] == 1:
-            card = home[layer.inputs[0]]
-            if cards[card][-1].output_shape == layer.output_shape:
-                cards[card].append(layer)
-                home[layer.name] = card
+            box = home[layer.inputs[0]]
+            if boxes[box][-1].output_shape == layer.output_shape:
+                boxes[box].append(layer)
+                home[layer.name] = box
                 continue
-        home[layer.name] = len(cards)
-        cards.append([layer])
-    edges = dict.fromkeys((home[name], number) for number, members in enumerate(cards) for name in members[0].inputs)
-    return Deck(tuple(Card(members[0], tuple(members[1:])) for members in cards), tuple(edges))
+        home[layer.name] = len(boxes)
+        boxes.append([layer])
+    edges = dict.fromkeys((home[name], number) for number, members in enumerate(boxes) for name in members[0].inputs)
+    return BoxGraph(tuple(Box(members[0], tuple(members[1:])) for members in boxes), tuple(edges))
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,14 @@ class Layout:
     columns: tuple[range, ...]
 
 
-def lay_out(deck: Deck, width: float, heights: Sequence[float], gap: float, tallest: float) -> Layout:
-    """Place cards of one ``width`` and own ``heights``; a chain higher than ``tallest`` is continued in a further column."""
-    rank = _ranks(deck)
+def lay_out(graph: BoxGraph, width: float, heights: Sequence[float], gap: float, tallest: float) -> Layout:
+    """Place boxes of one ``width`` and own ``heights``; a chain higher than ``tallest`` is continued in a further column."""
+    rank = _ranks(graph)
     rows: list[list[Vertex]] = [[] for _ in range(max(rank, default=-1) + 1)]
     for number, row in enumerate(rank):
         rows[row].append((number, -1))
     paths = []
-    for number, (source, target) in enumerate(deck.edges):
+    for number, (source, target) in enumerate(graph.edges):
         slots: list[Vertex] = [(number, row) for row in range(rank[source] + 1, rank[target])]
         for slot in slots:
             rows[slot[1]].append(slot)
@@ -92,10 +92,10 @@ def lay_out(deck: Deck, width: float, heights: Sequence[float], gap: float, tall
     return Layout(tuple(tuple(sorted(row, key=x.__getitem__)) for row in rows), x, tuple(paths), columns)
 
 
-def _ranks(deck: Deck) -> list[int]:
-    """The length of the longest path to each card; cards come after those that they take from."""
-    rank = [0] * len(deck.cards)
-    for source, target in sorted(deck.edges, key=lambda edge: edge[1]):
+def _ranks(graph: BoxGraph) -> list[int]:
+    """The length of the longest path to each box; boxes come after those that they take from."""
+    rank = [0] * len(graph.boxes)
+    for source, target in sorted(graph.edges, key=lambda edge: edge[1]):
         rank[target] = max(rank[target], rank[source] + 1)
     return rank
 
@@ -136,7 +136,7 @@ def _spread(wished: Sequence[float], widths: Sequence[float]) -> list[float]:
 
 
 def _cuts(rows: Sequence[Sequence[Vertex]], links: Sequence[tuple[Vertex, Vertex]]) -> set[int]:
-    """The ranks behind which a single arrow goes on, from a rank's only card to the next one's."""
+    """The ranks behind which a single arrow goes on, from a rank's only box to the next one's."""
     place = {vertex: number for number, row in enumerate(rows) for vertex in row}
     crossing = [0] * len(rows)
     for upper, _ in links:
@@ -150,7 +150,7 @@ def _columns(tall: Sequence[float], cuts: set[int], tallest: float) -> tuple[ran
     limit = sum(tall) / number
     while True:
         columns = _filled(tall, cuts, limit)
-        if len(columns) <= number or limit >= 1.2 * tallest:  # rather somewhat higher than a last card in a column of its own
+        if len(columns) <= number or limit >= 1.2 * tallest:  # rather somewhat higher than a last box in a column of its own
             return columns
         limit += 0.02 * tallest
 

@@ -78,8 +78,8 @@ def picture_to_scale(png: bytes | None, alternative: str) -> str:
 
 
 def page_file(name: str) -> str:
-    """The page of an experiment beside index.html, whose own name it must not take."""
-    return "index_.html" if name == "index" else f"{name}.html"
+    """The page of an experiment beside index.html, and sweeps.html, whose names it must not take."""
+    return f"{name}_.html" if name in ("index", "sweeps") else f"{name}.html"
 
 
 def small(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A drawing of a network: its layers as cards, coloured by kind, from the input at the top to the output, with every connection."""
+"""A drawing of a network: its layers as boxes, coloured by kind, from the input at the top to the output, with every connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.path import Path
 
 from budgetnet.report.axes import AIM, BOUND, FAINT, INK, STEP, TWIN, new_figure, png
-from budgetnet.report.layering import Card, Layout, Vertex, deal, lay_out
+from budgetnet.report.layering import Box, Layout, Vertex, lay_out, merge_chains
 from budgetnet.report.markup import DPI
 from budgetnet.structure import Layer
 
@@ -25,27 +25,27 @@ COLOURS = (
 OTHER = "input and reshaping"
 TALLEST = 7.4  # inches; a longer chain is continued beside
 GAP = 0.34  # between ranks
-HEAD, LINE, PAD = 0.235, 0.175, 0.09  # a card's first line, its others, and the room around them
+HEAD, LINE, PAD = 0.235, 0.175, 0.09  # a box's first line, its others, and the room around them
 BETWEEN = 0.5  # columns
 TOP, EDGE = 0.64, 0.12
 NAME, SMALL = 8.5, 7.5  # points
 
 
 def graph_plot(layers: Sequence[Layer]) -> bytes | None:
-    """A PNG of the network; None where there is no layer. Activations, dropouts and normalizations stand in the card that they follow."""
+    """A PNG of the network; None where there is no layer. Activations, dropouts and normalizations stand in the box that they follow."""
     if not layers:
         return None
-    deck = deal(layers)
+    graph = merge_chains(layers)
     canvas = FigureCanvasAgg(new_figure(1, 1))
-    width = max(_width(canvas, card) for card in deck.cards)
-    heights = [HEAD + LINE + 2 * PAD + LINE * len(card.tags) + (0.06 if card.tags else 0) for card in deck.cards]
-    layout = lay_out(deck, width, heights, GAP, TALLEST)
+    width = max(_width(canvas, box) for box in graph.boxes)
+    heights = [HEAD + LINE + 2 * PAD + LINE * len(box.tags) + (0.06 if box.tags else 0) for box in graph.boxes]
+    layout = lay_out(graph, width, heights, GAP, TALLEST)
     drawing = _Drawing(layout, width, heights)
     figure = drawing.figure
-    used = {_colour(card.lead)[0] for card in deck.cards}
+    used = {_colour(box.lead)[0] for box in graph.boxes}
     _legend(figure, [name for name in (*(name for name, *_ in COLOURS), OTHER) if name in used])
-    for number, card in enumerate(deck.cards):
-        drawing.card(card, number)
+    for number, box in enumerate(graph.boxes):
+        drawing.box(box, number)
     for number, path in enumerate(layout.paths):
         drawing.arrow(number, path)
     return png(figure)
@@ -60,22 +60,22 @@ def _count(layer: Layer) -> str:
     return f"{layer.parameters:,}" if layer.parameters else ""
 
 
-def _lines(card: Card) -> list[tuple[str, str, float, str]]:
-    """The lines of a card: left and right text, points and weight; the right one is the kind or the parameters."""
-    lead = card.lead
+def _lines(box: Box) -> list[tuple[str, str, float, str]]:
+    """The lines of a box: left and right text, points and weight; the right one is the kind or the parameters."""
+    lead = box.lead
     parameters = f"{_count(lead)} parameters" if lead.parameters else ""
-    tags = [(f"+ {tag.name} ({tag.kind})", _count(tag), SMALL - 0.5, "normal") for tag in card.tags]
+    tags = [(f"+ {tag.name} ({tag.kind})", _count(tag), SMALL - 0.5, "normal") for tag in box.tags]
     return [(lead.name, lead.kind, NAME, "bold"), (lead.shape_text, parameters, SMALL, "normal"), *tags]
 
 
-def _width(canvas: FigureCanvasAgg, card: Card) -> float:
-    """The room that a card's longest line takes, in inches."""
+def _width(canvas: FigureCanvasAgg, box: Box) -> float:
+    """The room that a box's longest line takes, in inches."""
     renderer = canvas.get_renderer()
 
     def measure(text: str, points: float, weight: str) -> float:
         return float(renderer.get_text_width_height_descent(text, FontProperties(size=points, weight=weight), False)[0]) / DPI
 
-    lines = _lines(card)
+    lines = _lines(box)
     return max(
         measure(left, points, weight) + measure(right, points, "normal") + (0.25 if right else 0) for left, right, points, weight in lines
     ) + 2 * PAD + 0.08  # fmt: skip
@@ -113,7 +113,7 @@ class _Drawing:
             y = TOP
             for row in rows:
                 self._column[row], self._top[row] = number, y
-                self._tall[row] = max((heights[card] for card, slot in layout.ranks[row] if slot < 0), default=0.0)
+                self._tall[row] = max((heights[box] for box, slot in layout.ranks[row] if slot < 0), default=0.0)
                 y += self._tall[row] + GAP
                 self._centre |= {v: left + layout.x[v] - least for v in layout.ranks[row]}
             left, depth = left + most - least + BETWEEN, max(depth, y - GAP)
@@ -125,21 +125,21 @@ class _Drawing:
     def _half(self, vertex: Vertex) -> float:
         return self._width / 2 if vertex[1] < 0 else 0.05
 
-    def card(self, card: Card, number: int) -> None:
+    def box(self, box: Box, number: int) -> None:
         vertex = (number, -1)
         left, top = self._centre[vertex] - self._width / 2, self._size[1] - self._top[self._rank[vertex]]
         height = self._heights[number]
-        _, colour = _colour(card.lead)
-        box = FancyBboxPatch((left, top - height), self._width, height, boxstyle="round,pad=0,rounding_size=0.06", lw=1, ec=colour,
+        _, colour = _colour(box.lead)
+        frame = FancyBboxPatch((left, top - height), self._width, height, boxstyle="round,pad=0,rounding_size=0.06", lw=1, ec=colour,
                              fc="white", transform=self._inches, zorder=3)  # fmt: skip
-        self.figure.add_artist(box)
-        tint = HEAD + LINE + 1.5 * PAD if card.tags else height
+        self.figure.add_artist(frame)
+        tint = HEAD + LINE + 1.5 * PAD if box.tags else height
         head = Rectangle((left, top - tint), self._width, tint, color=colour, alpha=0.13, lw=0,
                          transform=self._inches, zorder=3.5)  # fmt: skip
         self.figure.add_artist(head)
-        head.set_clip_path(box)
+        head.set_clip_path(frame)
         y = top - PAD - HEAD / 2
-        for line, (said, right, points, weight) in enumerate(_lines(card)):
+        for line, (said, right, points, weight) in enumerate(_lines(box)):
             ink = INK if line < 2 else FAINT
             self._text(left + PAD, y, said, points, ink, "left", weight)
             self._text(left + self._width - PAD, y, right, points if line else SMALL, INK if line == 1 else FAINT, "right", "normal")
@@ -150,7 +150,7 @@ class _Drawing:
                          transform=self._inches, zorder=4)  # fmt: skip
 
     def arrow(self, number: int, path: Sequence[Vertex]) -> None:
-        """From the foot of a card to the head of another, past the cards between, or over to the next column."""
+        """From the foot of a box to the head of another, past the boxes between, or over to the next column."""
         source, target = path[0], path[-1]
         height = self._size[1]
         x = self._centre[source]
@@ -173,7 +173,7 @@ class _Drawing:
         )  # fmt: skip
 
     def _entry(self, number: int, target: Vertex) -> float:
-        """Where an arrow meets its card: several stand apart, in the order in which they come."""
+        """Where an arrow meets its box: several stand apart, in the order in which they come."""
         before = {edge: self._centre[path[-2]] for edge, path in enumerate(self._layout.paths) if path[-1] == target}
         order = sorted(before, key=lambda edge: (before[edge], edge))
         step = min(0.24, 0.7 * self._width / len(order))

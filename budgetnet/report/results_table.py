@@ -17,8 +17,8 @@ from budgetnet.report.tables import NOTHING, markdown_table
 from budgetnet.results import Result
 
 COLUMNS = (
-    "experiment", "hidden layers", "train loss", "train %", "reported", "loss", "reported", "accuracy %", "reported", "test %", "reported",
-    "verdict",
+    "experiment", "hidden layers", "train loss", "train %", "reported", "loss", "reported", "accuracy %", "reported", "test loss", "test %",
+    "reported", "verdict",
 )  # fmt: skip
 LEFT = {"experiment", "hidden layers", "verdict"}
 RIGHT = set(COLUMNS) - LEFT
@@ -40,6 +40,7 @@ MEASURES = (
     Measure(lambda result: result.last.train_accuracy, 2, "train_accuracy"),
     Measure(lambda result: result.last.validation_loss, 4, "validation_loss"),
     Measure(lambda result: result.last.validation_accuracy, 2, "validation_accuracy"),
+    Measure(lambda result: result.test_loss, 4, None),
     Measure(lambda result: result.test_accuracy, 2, "test_accuracy"),
 )
 
@@ -50,8 +51,9 @@ def has_place(row: Row) -> bool:
 
 
 def hidden_layers(row: Row) -> tuple[str, ...]:
-    layers: tuple[str, ...] = getattr(row.experiment.model, "hidden_layers", ())
-    return layers
+    """What the network's description says of itself; a field of that name that holds anything but words is a user's own."""
+    layers = getattr(row.experiment.model, "hidden_layers", ())
+    return layers if isinstance(layers, tuple) and all(isinstance(layer, str) for layer in layers) else ()
 
 
 def cells(row: Row) -> list[str]:
@@ -60,7 +62,7 @@ def cells(row: Row) -> list[str]:
     layers = hidden_layers(row)
     texts = [row.experiment.name, f"{len(layers)}: {', '.join(layers)}"]
     for measure in MEASURES:
-        texts.append(spread([measure.figure(result) for result in results], measure.digits))
+        texts.append(mean_and_sd([measure.figure(result) for result in results], measure.digits))
         if measure.reported is not None:
             said = getattr(row.experiment.reported, measure.reported, None)
             texts.append(NOTHING if said is None else f"{said:.{measure.digits}f}")
@@ -68,7 +70,7 @@ def cells(row: Row) -> list[str]:
     return [*texts, verdict]
 
 
-def spread(values: Sequence[float | None], digits: int) -> str:
+def mean_and_sd(values: Sequence[float | None], digits: int) -> str:
     """``0.0412 ± 0.0011``; a single value alone; a dash where there is none."""
     known = [value for value in values if value is not None]
     if not known:
