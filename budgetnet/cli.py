@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TypeAlias
 
 from budgetnet import __version__
 from budgetnet.catalogue import Catalogue, UnknownExperiment, load, load_default
@@ -21,6 +22,7 @@ from budgetnet.definition import DefinitionError
 OK, OTHER, USAGE, BUDGET, ACCURACY, DATA, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 Command = Callable[[argparse.Namespace, Catalogue], int]
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 # Command -> module of budgetnet.commands and function in it; imported when the command is given.
 COMMANDS = {
@@ -55,9 +57,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _command(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, examples: str
-) -> argparse.ArgumentParser:
+def _command(subparsers: Subparsers, name: str, summary: str, examples: str) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(
         name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=f"examples:\n{examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -96,15 +96,7 @@ def _add_sweep_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(epochs=None)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="budgetnet",
-        description="How much accuracy does a parameter budget buy?",
-        epilog="Every command explains itself: budgetnet run --help",
-    )
-    parser.add_argument("--version", action="version", version=f"budgetnet {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
+def _add_inspection(commands: Subparsers) -> list[argparse.ArgumentParser]:
     listing = _command(commands, "list", "list the experiments", "  budgetnet list\n  budgetnet list --json")
     show = _command(
         commands, "show", "show a resolved definition and its layer table", "  budgetnet show step-07\n  budgetnet show step-07 --json"
@@ -115,11 +107,19 @@ def build_parser() -> argparse.ArgumentParser:
     diff.add_argument("after", metavar="AFTER")
     check = _command(commands, "check", "hold every budget against the exact count", "  budgetnet check\n  budgetnet check step-09 step-13")
     check.add_argument("names", nargs="*", metavar="EXPERIMENT")
+    return [listing, show, diff, check]
+
+
+def _add_run(commands: Subparsers) -> argparse.ArgumentParser:
     run = _command(
         commands, "run", "train, resume or skip runs, then print verdicts",
         "  budgetnet run step-13 --seeds 0-2\n  budgetnet run progression --seeds 0-4 --device cuda\n  budgetnet run step-07 --epochs 2",
     )  # fmt: skip
     _add_run_options(run)
+    return run
+
+
+def _add_closer_looks(commands: Subparsers) -> list[argparse.ArgumentParser]:
     evaluate = _command(
         commands, "eval", "score trained weights on the test set", "  budgetnet eval step-13\n  budgetnet eval step-13 --seed 2 --runs runs"
     )
@@ -130,6 +130,10 @@ def build_parser() -> argparse.ArgumentParser:
     for command in (evaluate, inspect):
         command.add_argument("name", metavar="EXPERIMENT")
         command.add_argument("--seed", type=int, help="which run's weights (default: the first there are)")
+    return [evaluate, inspect]
+
+
+def _add_report(commands: Subparsers) -> argparse.ArgumentParser:
     report = _command(
         commands, "report", "turn stored results into tables, plots and a page",
         "  budgetnet report\n  budgetnet report --results results/cpu --out report",
@@ -140,14 +144,30 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--out", type=Path, default=Path("report"), metavar="DIR", help="where index.html and the rest go (default: report)"
     )
+    return report
 
+
+def _add_sweep(commands: Subparsers) -> argparse.ArgumentParser:
     sweep = _command(
         commands, "sweep", "search values for an experiment's fields; list the searches there are",
         "  budgetnet sweep\n  budgetnet sweep explore --workers 2\n  budgetnet sweep explore --storage sqlite:///explore.db",
     )  # fmt: skip
     _add_sweep_options(sweep)
     sweep.add_argument("--out", type=Path, default=Path("report"), metavar="DIR", help="where sweeps.html goes (default: report)")
-    for command in (run, evaluate, inspect, report, sweep):
+    return sweep
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="budgetnet",
+        description="How much accuracy does a parameter budget buy?",
+        epilog="Every command explains itself: budgetnet run --help",
+    )
+    parser.add_argument("--version", action="version", version=f"budgetnet {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    inspection, run, looks = _add_inspection(commands), _add_run(commands), _add_closer_looks(commands)
+    report, sweep = _add_report(commands), _add_sweep(commands)
+    for command in (run, *looks, report, sweep):
         command.add_argument(
             "--runs", type=Path, default=Path("runs"), metavar="DIR", help="the folder of the run directories (default: runs)"
         )
@@ -156,12 +176,12 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--engine", choices=("auto", "kernels", "eager"), default="auto", help="'eager' is the plain torch reference (default: auto)"
         )
-    for command in (run, evaluate, inspect, sweep):
+    for command in (run, *looks, sweep):
         command.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="where to compute (default: auto)")
         command.add_argument(
             "--data", type=Path, metavar="DIR", help="the folder that holds the data set's files (default: BUDGETNET_DATA, ./data, …)"
         )
-    for command in (listing, show, diff, check, report):
+    for command in (*inspection, report):
         command.add_argument("--json", action="store_true", help="machine-readable output")
     return parser
 
