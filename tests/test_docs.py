@@ -47,13 +47,16 @@ def test_readme_and_document_show_the_same_example():
     assert examples[0] == blocks(ROOT / "docs" / "own-experiments.md", "python")[:1]
 
 
-def test_the_readme_s_figures_are_the_committed_results():
+def test_the_figures_in_the_documents_are_the_committed_results():
+    from budgetnet.report import results_table
     from budgetnet.report.build import summarize
     from budgetnet.report.tables import readme_table
 
-    roots = sorted(path for path in (ROOT / "results").iterdir() if path.is_dir())
-    table = readme_table(summarize(load_default(), roots).rows)
-    assert table in (ROOT / "README.md").read_text(), f"the README's table should be:\n{table}"
+    rows = summarize(load_default(), sorted(path for path in (ROOT / "results").iterdir() if path.is_dir())).rows
+    progression = readme_table([row for row in rows if not results_table.has_place(row)])
+    ports = "\n".join(results_table.markdown(rows))
+    assert progression in (ROOT / "README.md").read_text(), f"the README's table should be:\n{progression}"
+    assert ports in (ROOT / "docs" / "keras-ports.md").read_text(), f"the table of docs/keras-ports.md should be:\n{ports}"
 
 
 def test_the_example_of_one_s_own_is_short_and_works(tmp_path, monkeypatch, capsys):
