@@ -59,7 +59,7 @@ $(PORTS): $(READY) ## train one port of a Keras document's network (budgetnet li
 $(DOCUMENTS): $(READY) ## train all ports of one Keras document
 	$(RUN) $@
 
-keras-ports: $(READY) ## train all nineteen ports: days on a CPU
+keras-ports: $(READY) ## train all nineteen ports: weeks on a CPU
 	$(RUN) keras-ports
 
 explore: $(READY) ## search batch size × epochs and the rate of explore-separable, then its ablation and test
