@@ -6,7 +6,7 @@ import difflib
 import importlib
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -41,8 +41,13 @@ class Catalogue:
                 if name is not None and name not in self._by_name:
                     raise DefinitionError(f"{experiment.name}.{role} is {name!r}, which does not stand before it in the catalogue")
             self._by_name[experiment.name] = experiment
-        self._groups = {name: tuple(member.name for member in members) for name, members in (groups or {}).items()}
-        for name, members in self._groups.items():
+        self._groups: dict[str, tuple[str, ...]] = {}
+        for name, given in (groups or {}).items():
+            entries = tuple(given)
+            stranger = next((entry for entry in entries if not isinstance(entry, Experiment)), None)
+            if stranger is not None:
+                raise DefinitionError(f"the catalogue's group {name!r} holds {stranger!r}; expected an Experiment")
+            self._groups[name] = members = tuple(entry.name for entry in entries)
             if name in self._by_name or name == "all" or not set(members) <= set(self._by_name):
                 raise DefinitionError(f"the catalogue's group {name!r} has an experiment's name, or holds what is not in the catalogue")
         self.plans, self.studies = _searches(searches)
@@ -59,6 +64,10 @@ class Catalogue:
     def __getitem__(self, name: str) -> Experiment:
         if name in self._by_name:
             return self._by_name[name]
+        if name in self._groups:
+            members = self._groups[name]
+            more = f", … ({len(members)} in all)" if len(members) > 4 else ""
+            raise UnknownExperiment(f"{name!r} is a group; expected one of its experiments: {', '.join(members[:4])}{more}")
         near = difflib.get_close_matches(name, [*self._by_name, *self._groups], n=4, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`budgetnet list` shows what there is."
         raise UnknownExperiment(f"there is no experiment {name!r} in the catalogue; {hint}")
@@ -127,7 +136,32 @@ def load(source: str) -> Catalogue:
     entries = getattr(module, "CATALOGUE", None)
     if not isinstance(entries, tuple | list):
         raise DefinitionError(f"{source!r} defines no CATALOGUE; expected CATALOGUE = (experiment, …)")
-    return Catalogue(entries, getattr(module, "GROUPS", None), (*getattr(module, "STUDIES", ()), *getattr(module, "PLANS", ())))
+    return Catalogue(entries, _groups(module, source), (*_listed(module, "STUDIES", source), *_listed(module, "PLANS", source)))
+
+
+def _listed(module: ModuleType, name: str, source: str) -> Sequence[Plan | Study]:
+    """A module's STUDIES or PLANS; a single one without its comma is no tuple."""
+    found = getattr(module, name, ())
+    if not isinstance(found, tuple | list):
+        raise DefinitionError(f"{source!r} has {name} = {_brief(found)}; expected {name} = ({name[:-1].lower().replace('ie', 'y')}, …)")
+    return found
+
+
+def _groups(module: ModuleType, source: str) -> Mapping[str, Sequence[Experiment]] | None:
+    """A module's GROUPS, where it has them."""
+    found = getattr(module, "GROUPS", None)
+    expected = 'expected GROUPS = {"name": (experiment, …), …}'
+    if found is not None and not isinstance(found, Mapping):
+        raise DefinitionError(f"{source!r} has GROUPS = {_brief(found)}; {expected}")
+    for name, members in (found or {}).items():
+        if not isinstance(name, str) or not isinstance(members, tuple | list):
+            raise DefinitionError(f"{source!r} has GROUPS with {name!r}: {_brief(members)}; {expected}")
+    return found
+
+
+def _brief(value: object) -> str:
+    """A definition by its name, which its author knows better than all its fields."""
+    return f"the {type(value).__name__} {value.name!r}" if isinstance(value, Experiment | Study | Plan) else repr(value)
 
 
 def _import(name: str, source: str) -> ModuleType:

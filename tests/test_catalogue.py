@@ -41,6 +41,13 @@ def test_a_name_near_nothing_points_to_the_list():
         DEFAULT["qqqq"]
 
 
+def test_a_group_in_place_of_an_experiment_is_told_as_one():
+    with pytest.raises(UnknownExperiment, match=r"'progression' is a group; expected one of its experiments: step-01, .*, … \(13 in all\)"):
+        DEFAULT["progression"]
+    with pytest.raises(UnknownExperiment, match=r"'mine' is a group; expected one of its experiments: step-01$"):
+        Catalogue([STEP], {"mine": [STEP]})["mine"]
+
+
 def test_select_by_name_group_and_all():
     assert [e.name for e in DEFAULT.select(["step-02", "step-01", "step-02"])] == ["step-02", "step-01"]
     assert len(DEFAULT.select(["progression"])) == len(DEFAULT.select(["pointwise"])) == 13
@@ -59,6 +66,19 @@ def test_a_group_may_not_take_an_experiment_s_name():
         ("X = 1", "defines no CATALOGUE"),
         ("CATALOGUE = 5", "defines no CATALOGUE"),
         ("CATALOGUE = (3,)", "holds 3; expected an Experiment"),
+        ("CATALOGUE = ()\nSTUDIES = 3", "broken_.*has STUDIES = 3; expected STUDIES = \\(study, …\\)"),
+        (
+            "from tests.own_studies import PLAN\nCATALOGUE = ()\nPLANS = PLAN",
+            "has PLANS = the Plan 'digits'; expected PLANS = \\(plan, …\\)",
+        ),
+        ("from tests.own_studies import TPE\nCATALOGUE = ()\nSTUDIES = TPE", "has STUDIES = the Study 'proposed'; expected STUDIES"),
+        ("CATALOGUE = ()\nGROUPS = ['a']", r"has GROUPS = \['a'\]; expected GROUPS = \{\"name\": \(experiment, …\), …\}"),
+        (
+            "from tests.own_studies import BASE\nCATALOGUE = ()\nGROUPS = {'a': BASE}",
+            "has GROUPS with 'a': the Experiment 'base'; expected GROUPS = ",
+        ),
+        ("CATALOGUE = ()\nGROUPS = {'a': ('base',)}", "group 'a' holds 'base'; expected an Experiment"),
+        ("CATALOGUE = ()\nGROUPS = {1: ()}", r"has GROUPS with 1: \(\); expected GROUPS = "),
         ("CATALOGUE = (", r"broken_\d+\.py, line 1: "),
         ("import no_such_package", "imports 'no_such_package', which is not installed"),
         (

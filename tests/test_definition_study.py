@@ -24,6 +24,10 @@ def refused(match, make):
         ("recipe.optimizer.rate is not a field of SGD; expected one of lr", {"space": (("recipe.optimizer.rate", Choices((1,))),)}),
         ("names 'budget.bound'; expected a field of the model or the recipe", {"space": (("budget.bound", Choices((1,))),)}),
         ("names 'recipe.protocol.holdout'; expected a field", {"space": (("recipe.protocol.holdout", Choices((1,))),)}),
+        (
+            "names 'recipe'; expected its fields: whole, it brings its own protocol",
+            {"space": (("recipe", Choices((replace(BASE.recipe, protocol=Protocol()),))),)},
+        ),
         ("Recipe.batch_size is 0; expected", {"space": (("recipe.batch_size", Choices((0, 1))),)}),
         ("SGD.lr is -1", {"space": ((LR, Range(-1.0, 1.0)),), "sampler": "tpe", "trials": 1}),
         (
@@ -32,6 +36,8 @@ def refused(match, make):
         ),
         ("for recipe.optimizer.lr; expected a step, or Choices", {"space": ((LR, Range(0.1, 1.0)),)}),
         ("has 20,000 points; expected at most 10,000", {"space": ((LR, Range(1, 20_000, step=1)),)}),
+        ("has 1,000,000,000 points; expected at most 10,000", {"space": ((LR, Range(1e-9, 1.0, step=1e-9)),)}),
+        ("has 1,000,000,000,000,001 points", {"space": ((LR, Range(1e-9, 1.0, step=1e-300)),)}),
         ("Study.space is .*; expected", {"space": ()}),
         ("Study.space is .*; expected", {"space": ((LR, (0.1, 0.2)),)}),
         ("Study.sampler is 'random'; expected 'grid' or 'tpe'", {"sampler": "random"}),
@@ -41,6 +47,7 @@ def refused(match, make):
         ("Study.after is 'x'; expected another study's name", {"name": "x", "after": "x"}),
         ("validates on 'test'; expected a hold-out protocol", {"base": replace(BASE, recipe=replace(BASE.recipe, protocol=Protocol()))}),
         ("expected a value for each of", {"reported": (ReportedAt((1, 2), 90.0),)}),
+        (r"Study.reported of s has \(0.2,\), no point of its grid; expected one of its space", {"reported": (ReportedAt((0.2,), 90.0),)}),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(match, fields):
@@ -71,6 +78,7 @@ def test_a_grid_is_every_combination_with_the_last_field_fastest():
     assert [tuple(point.values()) for point in BATCH.grid()] == [(32, 1), (32, 2), (32, 3), (64, 1), (64, 2), (64, 3)]
     assert Range(0.1, 0.5, step=0.1).values == (0.1, 0.2, 0.3, 0.4, 0.5)
     assert Range(1, 6, step=2).values == (1, 3, 5)
+    assert [Range(0.0, 0.3, step=0.1).count, Range(1, 6, step=2).count, Range(1, 2, step=5).count] == [4, 3, 1]
 
 
 def test_a_trial_has_the_values_no_aim_and_never_sees_the_test_set():

@@ -111,6 +111,22 @@ def test_odd_studies_are_drawn_or_left_out():
     assert "no point has a value" in sweep_tables.console_text(replace(one, points=(), best=None))
 
 
+def test_a_proposed_map_shows_what_is_proposed_and_the_best_of_a_place():
+    axes = (AxisRecord("recipe.batch_size", (32, 64)), AxisRecord("recipe.epochs", (1, 2)))
+    values = [((32, 1), 98.5), ((32, 1), 98.7), ((32, 1), 98.6), ((64, 2), None), ((64, 2), 97.0)]
+    points = [
+        sweep_demo.demo_point(number, {"recipe.batch_size": size, "recipe.epochs": epochs}, value, reason=None if value else "diverged")
+        for number, ((size, epochs), value) in enumerate(values)
+    ]
+    unfinished = [PointRecord(5, "running", {"recipe.batch_size": 64, "recipe.epochs": 1}), PointRecord(6, "waiting", {})]
+    study = sweep_demo.demo_study("proposed-map", axes, [*points, *unfinished], sampler="tpe")
+    assert sweep_tables.matrix(study)[1] == [("32", f"98.70 {sweep_tables.BEST}", "–"), ("64", "…", "97.00")]
+    twice = replace(study, points=(*study.points, replace(study.points[1], number=7)))
+    assert f"98.70 {sweep_tables.BEST}" in sweep_tables.console_text(twice)
+    assert draw_study(study)
+    assert "98.70" in sweep_tables.markdown(study)
+
+
 def test_ticks_where_no_accuracy_is_telling():
     from budgetnet.report.axes import stretched
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from budgetnet.catalogue import Catalogue
 from budgetnet.cli import DATA, OTHER, complain
 from budgetnet.commands.evaluation import WeightsError, confusion_text, find_weights, load_weights
-from budgetnet.commands.inspection import aligned
 from budgetnet.commands.reporting import result_roots
 from budgetnet.data import arrays
 from budgetnet.data.files import DataError
@@ -16,6 +15,7 @@ from budgetnet.definition import Experiment
 from budgetnet.diagnostics.compute import diagnose
 from budgetnet.diagnostics.record import DIAGNOSTICS, Diagnostics, confused_pairs
 from budgetnet.engine.paths import EngineError
+from budgetnet.report.text import aligned
 from budgetnet.results import ResultError, read_result
 from budgetnet.run import build_model, resolve_device
 from budgetnet.rundir import RunDirectory

@@ -9,17 +9,7 @@ from typing import Any
 
 from budgetnet.catalogue import Catalogue
 from budgetnet.definition import Experiment, Reported, difference, flatten, plain
-
-
-def aligned(rows: list[tuple[Any, ...]], right: set[int]) -> str:
-    """Rows as text columns; the first row is the header, columns in ``right`` are right-aligned."""
-    cells = [[f"{cell:,}" if isinstance(cell, int) else "–" if cell is None else str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
-        for row in cells
-    ]
-    return "\n".join([lines[0], "  ".join("─" * w for w in widths), *lines[1:]])
+from budgetnet.report.text import aligned  # the other commands take it from here
 
 
 def list_experiments(arguments: Namespace, catalogue: Catalogue) -> int:

@@ -8,7 +8,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,13 +64,16 @@ class Range:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
+    def count(self) -> int:
+        """How many values the row has: known without making them, so that a mistyped step costs no memory."""
+        steps = (self.high - self.low) // (self.step or 1) if self.whole else (self.high - self.low) / (self.step or 1) + 1e-9
+        return math.floor(min(steps, 1e15)) + 1  # 1e-300 as a step would be infinitely many
+
+    @property
     def values(self) -> tuple[float, ...]:
         """The row of values; only where there is a step."""
-        step = self.step or 1
-        count = math.floor((self.high - self.low) / step + 1e-9) + 1
-        if self.whole:
-            return tuple(self.low + number * step for number in range(count))
-        return tuple(float(f"{self.low + number * step:.12g}") for number in range(count))  # 0.3, not 0.30000000000000004
+        row = (self.low + number * (self.step or 1) for number in range(self.count))
+        return tuple(row) if self.whole else tuple(float(f"{value:.12g}") for value in row)  # 0.3, not 0.30000000000000004
 
 
 @dataclass(frozen=True)
@@ -123,24 +126,26 @@ class Study:
             )
         self._check_space()
         require(self, "reported", lambda v: isinstance(v, tuple) and all(isinstance(one, ReportedAt) for one in v), "ReportedAt(...)s")
+        points = {tuple(map(stored, point.values())) for point in self.grid()} if self.sampler == "grid" and self.reported else None
         for one in self.reported:
             if len(one.point) != len(self.space):
                 raise DefinitionError(f"Study.reported of {self.name} has {one.point!r}; expected a value for each of {self.fields}")
+            if points is not None and tuple(map(stored, one.point)) not in points:  # no table could show it
+                raise DefinitionError(f"Study.reported of {self.name} has {one.point!r}, no point of its grid; expected one of its space")
 
     def _check_space(self) -> None:
         """Every field exists, and every value that is listed can be: tried on the base here, not hours later."""
         for place, field in enumerate(self.fields):
+            if field == "recipe":
+                raise DefinitionError(f"Study.space of {self.name} names 'recipe'; expected its fields: whole, it brings its own protocol")
             if not field.startswith(("model", "recipe")) or field.startswith("recipe.protocol"):
                 raise DefinitionError(f"Study.space of {self.name} names {field!r}; expected a field of the model or the recipe")
             for other in self.fields[:place]:
                 if f"{field}.".startswith(f"{other}.") or f"{other}.".startswith(f"{field}."):
                     raise DefinitionError(f"Study.space of {self.name} names {field!r} beside {other!r}; expected each field once")
-        if self.sampler == "grid":
-            for point in self.grid():
-                at(self.base, point)
-        for field, axis in self.space:
-            for value in axis.values if isinstance(axis, Choices) else (axis.low, axis.high):
-                at(self.base, {field: value})
+        ends = [(field, axis.values if isinstance(axis, Choices) else (axis.low, axis.high)) for field, axis in self.space]
+        for point in (*(self.grid() if self.sampler == "grid" else ()), *({field: value} for field, values in ends for value in values)):
+            at(self.base, point)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -153,10 +158,11 @@ class Study:
                 raise DefinitionError(
                     f"Study.space of {self.name} has {axis!r} for {field}; expected a step, or Choices: a grid needs a row of values"
                 )
-        rows = [axis.values for _, axis in self.space]
-        if math.prod(map(len, rows)) > MOST_POINTS:
-            raise DefinitionError(f"Study.space of {self.name} has {math.prod(map(len, rows)):,} points; expected at most {MOST_POINTS:,}")
-        return tuple(dict(zip(self.fields, values, strict=True)) for values in itertools.product(*rows))
+        count = math.prod(axis.count if isinstance(axis, Range) else len(axis.values) for _, axis in self.space)
+        if count > MOST_POINTS:
+            raise DefinitionError(f"Study.space of {self.name} has {count:,} points; expected at most {MOST_POINTS:,}")
+        rows = itertools.product(*(axis.values for _, axis in self.space))
+        return tuple(dict(zip(self.fields, values, strict=True)) for values in rows)
 
     def digest(self, base: Experiment, seeds: tuple[int, ...]) -> str:
         """Twelve hexadecimal digits that change with anything that the values of trials depend on."""
@@ -180,8 +186,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         require_name(self)
-        is_studies = bool(self.studies) and isinstance(self.studies, tuple) and all(isinstance(s, Study) for s in self.studies)
-        if not is_studies:
+        if not (self.studies and isinstance(self.studies, tuple) and all(isinstance(study, Study) for study in self.studies)):
             raise DefinitionError(f"Plan.studies of {self.name} is {type(self.studies).__name__}; expected a tuple of at least one Study")
         require(self, "final_seeds", are_seeds, "a tuple of different seeds, whole numbers of at least 0")
         names: list[str] = [self.name]
@@ -238,8 +243,7 @@ def require_name(owner: Study | Plan) -> None:
 
 
 def _is_space(value: Any) -> bool:
-    def pairs() -> Iterator[bool]:
-        for pair in value:
-            yield isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], Choices | Range)
+    def is_axis(pair: Any) -> bool:
+        return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], Choices | Range)
 
-    return isinstance(value, tuple) and len(value) > 0 and all(pairs())
+    return isinstance(value, tuple) and len(value) > 0 and all(map(is_axis, value))

@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 
 from budgetnet.report.axes import AIM, INK, STEP, TWIN, accuracy_axis, new_figure, png, style
 from budgetnet.report.sweep_axes import BEST, FAILED, colour_bar, colour_scale, heading, no_lines, number_axis, readable_on, ticks_within
-from budgetnet.report.sweep_tables import axis_name, is_map, is_numeric, lines, ordered, value_word
+from budgetnet.report.sweep_tables import axis_name, is_map, is_numeric, lines, ordered, placed, value_word
 from budgetnet.study_results import AxisRecord, PointRecord, StudyRecord
 
 
@@ -35,8 +35,8 @@ def heat_map(study: StudyRecord) -> bytes:
     figure = new_figure(max(4.6, 1.9 + 0.92 * len(columns)), max(2.9, 1.6 + 0.56 * len(rows)))
     axes = figure.add_axes((0, 0, 1, 1))
     colours = colour_scale(study)
-    for point in study.points:
-        x, y = columns.index(point.point[across.field]), rows.index(point.point[down.field])
+    for (value_down, value_across), point in placed(study).items():
+        x, y = columns.index(value_across), rows.index(value_down)
         colour = FAILED if point.value is None else colours.of(point.value)
         axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=1.5))
         text = f"{point.value:.2f}" if point.value is not None else "failed" if point.state == "failed" else "…"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from budgetnet.report.collect import counted
-from budgetnet.report.tables import NOTHING, percent, spread
+from budgetnet.report.tables import NOTHING, markdown_table, percent, spread
+from budgetnet.report.text import aligned
 from budgetnet.study_results import AxisRecord, PlanRecord, PointRecord, StudyRecord
 
 WORDS = {"lr": "learning rate", "norm": "batch normalization"}
@@ -141,10 +142,16 @@ def row(study: StudyRecord, line: Line) -> tuple[str, ...]:
 def matrix(study: StudyRecord) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Header and rows of a map: the first axis down, the second across; the best is marked."""
     down, across = (axis.values or () for axis in study.axes)
-    first, second = (axis.field for axis in study.axes)
-    places = {(point.point[first], point.point[second]): point for point in study.points}
-    header = (f"{axis_name(first)} \\ {axis_name(second)}", *map(value_word, across))
+    places = placed(study)
+    header = (" \\ ".join(axis_name(axis.field) for axis in study.axes), *map(value_word, across))
     return header, [(value_word(a), *(_cell(study, places.get((a, b))) for b in across)) for a in down]
+
+
+def placed(study: StudyRecord) -> dict[tuple[Any, ...], PointRecord]:
+    """The points of a map by their places; of several proposals of one place the best stands, and so the star does."""
+    proposed = [point for point in study.points if point.point]  # TPE has trials to whose points it has not come yet
+    rising = sorted(proposed, key=lambda p: (p.number == study.best, p.value is not None, p.value or 0.0))
+    return {tuple(point.point[axis.field] for axis in study.axes): point for point in rising}
 
 
 def _cell(study: StudyRecord, point: PointRecord | None) -> str:
@@ -158,16 +165,16 @@ def _cell(study: StudyRecord, point: PointRecord | None) -> str:
 
 def console_text(study: StudyRecord) -> str:
     """A study for a terminal: its table, then its best point."""
-    header, body = matrix(study) if is_map(study) else (columns(study), [row(study, line) for line in lines(study)])
+    header, body, right = _table(study)
     failed = [f"  {point_words(point.point)} failed: {point.reason}" for point in study.points if is_map(study) and point.reason]
-    return "\n".join([f"{study.name}: {status(study)}", *_aligned([header, *body]), *failed, *orderings(study), best_words(study)])
+    table = aligned([header, *body], right)
+    return "\n".join([f"{study.name}: {status(study)}", table, *failed, *orderings(study), best_words(study)])
 
 
 def markdown(study: StudyRecord) -> str:
     """The same as a Markdown table."""
-    header, body = matrix(study) if is_map(study) else (columns(study), [row(study, line) for line in lines(study)])
-    rule = ["---"] + ["---:"] * (len(header) - 1)
-    table = ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in (header, rule, *body)]
+    header, body, right = _table(study)
+    table = markdown_table(header, body, [header[place] for place in right])
     return "\n".join([f"## {study.name}", "", *table, "", *(f"- {line}" for line in (*orderings(study), best_words(study))), ""])
 
 
@@ -181,8 +188,9 @@ def final_lines(plan: PlanRecord) -> list[str]:
     return [chosen, *runs, "  the test set was used for this alone, once for each seed" if plan.final else "  not trained yet"]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of text under a ruled header; everything but the first and the last column on the right where it is a number."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    found = ["  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in rows]
-    return [found[0], "  ".join("─" * width for width in widths), *found[1:]]
+def _table(study: StudyRecord) -> tuple[tuple[str, ...], list[tuple[str, ...]], range]:
+    """Header, rows, and the columns that are right-aligned: all of a map, all but the notes of a list."""
+    if is_map(study):
+        header, body = matrix(study)
+        return header, body, range(len(header))
+    return columns(study), [row(study, line) for line in lines(study)], range(len(columns(study)) - 1)

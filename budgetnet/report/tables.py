@@ -9,6 +9,7 @@ from typing import Any
 
 from budgetnet.definition import Experiment, Mark, definition_hash
 from budgetnet.report.collect import Pair, Row, counted
+from budgetnet.report.text import aligned
 from budgetnet.report.words import change_phrases, inherited_marks, number_marks
 from budgetnet.results import Result
 from budgetnet.verdict import aim_verdict, reproduction_verdict
@@ -176,15 +177,9 @@ CONSOLE_COLUMNS = ("experiment", "parameters", "aim %", "reported %", "ours %", 
 
 def console_text(rows: Sequence[Row]) -> str:
     """The table as aligned text for a terminal, with the rows' notes below."""
-    body = [_console_cells(row) for row in rows]
-    widths = [max(len(line[column]) for line in (CONSOLE_COLUMNS, *body)) for column in range(len(CONSOLE_COLUMNS))]
-    right = {1, 2, 3, 4, 5, 8}
-    lines = []
-    for line in (CONSOLE_COLUMNS, *body):
-        cells = [cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True))]
-        lines.append("  ".join(cells).rstrip())
+    table = aligned([CONSOLE_COLUMNS, *map(_console_cells, rows)], right={1, 2, 3, 4, 5, 8}, ruled=False)
     notes = [f"{row.experiment.name}: {note}" for row in rows for note in row.notes]
-    return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
+    return "\n".join([table, *(["", *notes] if notes else [])]) + "\n"
 
 
 def _console_cells(row: Row) -> list[str]:

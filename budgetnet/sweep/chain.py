@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,9 +14,10 @@ from budgetnet.jobs import Failure, Job, run_all, run_supplied, workers_for
 from budgetnet.progress import ConsoleProgress
 from budgetnet.results import Result, read_result
 from budgetnet.run import Options
+from budgetnet.rundir import RunInUse, open_run
 from budgetnet.study_results import STUDIES, StudyRecord
 from budgetnet.sweep.sampling import point_of
-from budgetnet.sweep.search import Search
+from budgetnet.sweep.search import POLL, Search
 from budgetnet.sweep.storage import Store
 from budgetnet.sweep.summary import plan_record, study_record, write_record
 from budgetnet.sweep.trials import Trials
@@ -90,20 +92,44 @@ class Chain:
         return {**self._fixed(known[study.after], known), **self.best[study.after]}
 
     def finish(self, plan: Plan) -> list[Result]:
-        """Train the chosen configuration, unless that is done, and score it on the test set. Raises TestSetUsed."""
+        """Train the chosen configuration, unless that is done, and score it on the test set. Raises TestSetUsed.
+
+        What another process is training is waited for, and taken over should it be killed.
+        """
         final = plan.final(self.best)
         folder = self.settings.options.runs / STUDIES / plan.name
-        self._assert_unused(folder / final.name, final)
         options = replace(self.settings.options, runs=folder)
-        jobs = [Job(final, seed) for seed in plan.final_seeds]
-        workers = workers_for(len(jobs), options.settings.device, self.settings.workers)
-        outcomes = run_all(jobs, options, workers, ConsoleProgress())
-        self.failures += [outcome for outcome in outcomes if isinstance(outcome, Failure)]
-        results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
-        if len(results) == len(jobs):
+        waiting = [Job(final, seed) for seed in plan.final_seeds]
+        found: dict[int, Result] = {}
+        said = set[str]()
+        while waiting:
+            self._assert_unused(folder / final.name, final)  # each time: who was waited for may have chosen otherwise
+            workers = workers_for(len(waiting), options.settings.device, self.settings.workers)
+            outcomes = run_all(waiting, options, workers, ConsoleProgress())
+            found |= {outcome.seed: outcome for outcome in outcomes if isinstance(outcome, Result)}
+            failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+            self.failures += [one for one in failures if not isinstance(one.error, RunInUse)]
+            waiting = [one.job for one in failures if isinstance(one.error, RunInUse)]
+            for job in waiting:
+                self._wait_for(job, folder, said)
+        results = [found[seed] for seed in plan.final_seeds if seed in found]
+        if len(results) == len(plan.final_seeds):
             chosen = {name: value for study in plan.studies for name, value in self.best[study.name].items()}
             write_record(folder, plan_record(plan, chosen, final, results, options.settings.device))
         return results
+
+    def _wait_for(self, job: Job, folder: Path, said: set[str]) -> None:
+        """Until nobody has the run's directory any more; says once who has it."""
+        while True:
+            try:
+                with open_run(folder, job.experiment.name, job.seed):
+                    return
+            except RunInUse as error:
+                now = f"{folder.name}  waits for {job.name}: {str(error).partition(';')[0]}"
+                if now not in said:
+                    self.say(now)
+                    said.add(now)
+                time.sleep(POLL)
 
     def _assert_unused(self, folder: Path, final: Experiment) -> None:
         for directory in sorted(folder.glob("seed-*")):

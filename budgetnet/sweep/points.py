@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet.definition import Experiment, Point, Study
+from budgetnet.definition import DefinitionError, Experiment, Point, Study
 from budgetnet.definition.study import at, for_trial, stored
 
 EPOCHS = "recipe.epochs"
@@ -30,8 +30,9 @@ class Group:
 def groups(study: Study, base: Experiment) -> list[Group]:
     """The runs that a grid needs, in the order of its points.
 
-    Where the learning rate follows no schedule, a shorter run is bit for bit the beginning of a longer one: of the points that
-    differ in the epochs alone, the longest is trained and the others are read off its record.
+    Where the learning rate follows no schedule, a shorter run is the beginning of a longer one (on a CPU bit for bit; on CUDA up
+    to its own nondeterminism): of the points that differ in the epochs alone, the longest is trained and the others are read off
+    its record.
     """
     grid = study.grid()
     if EPOCHS not in study.fields:
@@ -39,9 +40,16 @@ def groups(study: Study, base: Experiment) -> list[Group]:
     together: dict[Any, list[int]] = {}
     for index, point in enumerate(grid):
         others = tuple(repr(value) for field, value in point.items() if field != EPOCHS)
-        nested = at(base, point).recipe.schedule is None
-        together.setdefault(others if nested else (index, others), []).append(index)
+        together.setdefault(others if _nested(base, point) else (index, others), []).append(index)
     return [Group(max(members, key=lambda index: grid[index][EPOCHS]), tuple(members)) for members in together.values()]
+
+
+def _nested(base: Experiment, point: Point) -> bool:
+    """Whether a shorter run is the beginning of a longer one; False for a point that what earlier studies chose makes impossible."""
+    try:
+        return at(base, point).recipe.schedule is None
+    except DefinitionError:
+        return False
 
 
 def trial_experiment(study: Study, base: Experiment, point: Point) -> Experiment:

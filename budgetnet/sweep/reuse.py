@@ -14,8 +14,8 @@ from budgetnet.results import ResultError, read_result
 def trained_before(experiment: Experiment, seed: int, device: str, folders: Iterable[Path]) -> tuple[EpochRecord, ...] | None:
     """The epochs of a finished run of the same definition and seed in one of the studies' ``folders``, or None.
 
-    Where the rate follows no schedule, the beginning of a longer run is as good: it is the same, bit for bit. A record
-    that cannot be read is passed over: then the run is simply trained.
+    Where the rate follows no schedule, the beginning of a longer run is as good: it is the same, on a CPU bit for bit, on CUDA up
+    to its own nondeterminism. A record that cannot be read is passed over: then the run is simply trained.
     """
     for folder in folders:
         for directory in sorted(folder.glob(f"*/seed-{seed}")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from budgetnet.definition import Choices, Point, Range, Study
@@ -25,10 +26,21 @@ def distributions(study: Study) -> dict[str, BaseDistribution]:
         if isinstance(axis, Choices) or study.sampler == "grid":
             found[field] = CategoricalDistribution([stored(value) for value in axis.values])
         elif axis.whole:
-            found[field] = IntDistribution(int(axis.low), int(axis.high), log=axis.log, step=int(axis.step or 1))
+            found[field] = IntDistribution(int(axis.low), int(_last(axis)), log=axis.log, step=int(axis.step or 1))
         else:
-            found[field] = FloatDistribution(axis.low, axis.high, log=axis.log, step=axis.step)
+            found[field] = FloatDistribution(axis.low, _last(axis), log=axis.log, step=axis.step)
     return found
+
+
+def _last(axis: Range) -> float:
+    """The highest value that is proposed; of a step that does not divide the range the last one reached, as Optuna insists.
+
+    It counts in decimals: what is 0.1 times three as floats would not be divided by the step again.
+    """
+    if axis.step is None:
+        return axis.high
+    last = Decimal(str(axis.low)) + (axis.count - 1) * Decimal(str(axis.step))
+    return int(last) if axis.whole else float(last)
 
 
 def propose(study: Study, history: Iterable[FrozenTrial], number: int, seed: int = 0) -> dict[str, Any]:
@@ -48,10 +60,10 @@ def propose(study: Study, history: Iterable[FrozenTrial], number: int, seed: int
 
 
 def _rounded(axis: Choices | Range, value: Any) -> Any:
-    """Four digits of a proposed float: more say nothing, and nobody wants to type them."""
-    if isinstance(axis, Choices) or axis.whole or axis.step is not None:
+    """Four digits of a proposed float: more say nothing, and nobody wants to type them. Of steps all, as in ``Range.values``."""
+    if isinstance(axis, Choices) or axis.whole:
         return value
-    return min(max(float(f"{value:.4g}"), axis.low), axis.high)
+    return min(max(float(f"{value:.4g}" if axis.step is None else f"{value:.12g}"), axis.low), axis.high)
 
 
 def point_of(study: Study, kept: dict[str, Any]) -> Point:

@@ -23,7 +23,7 @@ from budgetnet.run import BudgetExceeded
 from budgetnet.rundir import RunDirectory, RunDirectoryError, RunInUse
 from budgetnet.sweep.points import EPOCHS, Group, trial_experiment
 from budgetnet.sweep.reuse import trained_before
-from budgetnet.sweep.trials import RUN, Outcome, Trials
+from budgetnet.sweep.trials import KEPT, RUN, Outcome, Trials
 
 # What says something about the point: its trial has failed, for good, and the search goes on.
 POINTS_FAULT = (Diverged, BudgetExceeded, DefinitionError)
@@ -111,7 +111,13 @@ class Search:
 
     def _open(self, group: Group, point: Point) -> None:
         """Queue the seeds of a claimed run that no earlier study has trained; where there is none left, tell at once."""
-        opened = _Open(group, point, trial_experiment(self.trials.study, self.trials.base, point))
+        try:
+            experiment = trial_experiment(self.trials.study, self.trials.base, point)
+        except DefinitionError as error:  # each value can be, but not all of them together: nothing that trying again would mend
+            impossible = Outcome(None, {}, 0.0, str(error))
+            self._tell_all(group, lambda _: impossible, None)
+            return
+        opened = _Open(group, point, experiment)
         for seed in self.trials.seeds:
             records = trained_before(opened.experiment, seed, self._device, self._earlier)
             if records is None:
@@ -156,12 +162,17 @@ class Search:
         return () if state is None else tuple(EpochRecord(**record) for record in state["records"])
 
     def _tell(self, opened: _Open) -> None:
+        self._tell_all(opened.group, lambda index: self._outcome(opened, self._epochs(index, opened)), opened.experiment.name)
+
+    def _tell_all(self, group: Group, outcome_of: Callable[[int], Outcome], run: str | None) -> None:
+        """Tell every point of a run; None: the run cannot be, so that there is no folder either."""
         lines = []
-        for index in opened.group.telling_order:
-            outcome = self._outcome(opened, self._epochs(index, opened))
-            self.trials.tell(index, outcome, opened.experiment.name)
+        for index in group.telling_order:
+            outcome = outcome_of(index)
+            self.trials.tell(index, outcome, run, self._keep_weights)
             lines.append(self._line(index, outcome))
-        self._drop_weights(opened.experiment.name)
+        if run is not None and not self._keep_weights:
+            self._drop_weights(run)
         self._told(lines)
 
     def _epochs(self, index: int, opened: _Open) -> int:
@@ -189,14 +200,14 @@ class Search:
     # --- what stays ---------------------------------------------------------------------------------------------------
 
     def _drop_weights(self, name: str) -> None:
-        if not self._keep_weights:
-            for seed in self.trials.seeds:
-                RunDirectory(self._runs / name / f"seed-{seed}").drop_weights()
+        for seed in self.trials.seeds:
+            RunDirectory(self._runs / name / f"seed-{seed}").drop_weights()
 
     def _tidy(self) -> None:
-        """Drop what a process that was killed right after telling a trial could not drop any more."""
+        """Drop what a process that was killed right after telling a trial could not drop any more; what was to be kept stays."""
         tickets = self.trials.tickets()
         for group in self.trials.groups:
             trial = tickets[group.leader]
-            if trial.state.is_finished() and RUN in trial.user_attrs:
-                self._drop_weights(trial.user_attrs[RUN])
+            run, kept = (trial.user_attrs.get(key) for key in (RUN, KEPT))
+            if trial.state.is_finished() and run is not None and not (kept or self._keep_weights):
+                self._drop_weights(run)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -52,16 +53,28 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self.url = url or f"sqlite:///{folder / 'trials.db'}"
         self.file = _file_of(self.url)
+        self.name = self._name()  # as it may be printed and recorded: without a password
+        if self.file is not None and (not self.file.name or self.file.is_dir()):
+            raise StorageError(f"the storage {self.url} names no file; expected one, as in sqlite:///trials.db or journal:trials.log")
         self.lock_path = self.file.with_name(f"{self.file.name}.lock-sweep") if self.file else folder / "lock-sweep"
         self.storage: BaseStorage = self._open()
 
-    @property
-    def name(self) -> str:
-        """The storage as it may be printed and recorded: without a password."""
+    def _name(self) -> str:
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+
         if self.file is not None:
             return str(self.file)
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+        try:
+            url = make_url(self.url)
+        except (ArgumentError, ValueError):  # of a port that is no number; what they say may hold the password
+            shown = self.url if "@" not in self.url and "?" not in self.url else f"{self.url.partition(':')[0]}:…"
+            raise StorageError(
+                f"the storage {shown} cannot be used, because it is no URL; expected one such as sqlite:///trials.db, journal:trials.log "
+                "or postgresql://user:password@host:5432/database"
+            ) from None
+        host, database = ((part or "").rpartition("@")[2] for part in (url.host, url.database))  # of a password with an @ in it
+        return f"{url.drivername}://{host}{f':{url.port}' if url.port else ''}/{database}"
 
     def _open(self) -> BaseStorage:
         from optuna.storages import JournalStorage, RDBStorage
@@ -100,6 +113,8 @@ class Store:
         while isinstance(error.__cause__, Exception):
             error = error.__cause__
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if self.file is None and any(part in said for part in _secrets(self.url)):
+            said = "its own words are left out, because they hold the password"
         mend = "move the file away to begin anew: finished runs are taken from their directories" if self.file else "see --storage"
         return StorageError(f"the storage {self.name} cannot be used ({type(error).__name__}: {said}); {mend}")
 
@@ -108,6 +123,13 @@ class Store:
         self.storage.remove_session()
         if engine is not None:
             engine.dispose()
+
+
+def _secrets(url: str) -> list[str]:
+    """What of a server's URL is not to be printed: the password, in parts where it holds an @, and options that are passwords."""
+    options = re.findall(r"[?&][^=&]*(?:pass|secret|token|key)[^=&]*=([^&]+)", url)
+    parts = [*url.rpartition("@")[0].partition("://")[2].partition(":")[2].split("@"), *options]
+    return [part for part in (*parts, *map(unquote_plus, parts)) if part]
 
 
 def _file_of(url: str) -> Path | None:

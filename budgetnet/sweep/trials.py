@@ -1,8 +1,9 @@
 """The trials of a study in its storage: made once, claimed by one process at a time, told once.
 
 A study starts with one waiting trial, a ticket, for every point that it will have, so that no two processes can make a point
-twice and none can be forgotten. A process claims a ticket by making it running and its own. What a dead process had claimed is
-adopted: its run directory holds how far it came. A trial that is told is finished for good.
+twice and none can be forgotten. A process claims a ticket by announcing itself, making the ticket running, and signing it: so
+one that runs unsigned is left to those who announced themselves, as long as they may be alive. What a dead process had claimed
+is adopted: its run directory holds how far it came. A trial that is told is finished for good.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from budgetnet.sweep.storage import Store
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-TICKET, POINT, OWNER = "ticket", "point", "owner"
-SECONDS, BY_SEED, REASON, RUN = "seconds", "by_seed", "reason", "run"
+TICKET, POINT, OWNER, ANNOUNCED = "ticket", "point", "owner", "announced-"
+NOBODY = "nobody"  # in place of an owner: given back
+SECONDS, BY_SEED, REASON, RUN, KEPT = "seconds", "by_seed", "reason", "run", "weights_kept"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Trials:
         self._grid = study.grid() if study.sampler == "grid" else None
         self.count = len(self._grid) if self._grid is not None else count or study.trials or 0
         self._store, self._adopt, self._me = store, adopt, this_process()
+        self._announced = f"{ANNOUNCED}{self._me.host}-{self._me.pid}-{self._me.started}"  # a key that no other process writes
         self._before: dict[int, Any] = {}
         self._distributions = distributions(study)
         self._open()
@@ -118,6 +121,7 @@ class Trials:
         storage, number = self._store.storage, self._trial_id(trial)
         if trial.state == TrialState.WAITING:
             try:
+                storage.set_trial_user_attr(number, self._announced, self._me.as_attribute())
                 claimed = storage.set_trial_state_values(number, TrialState.RUNNING)
             except UpdateFinishedTrialError:  # by a machine that does not share the lock file
                 return False
@@ -129,12 +133,11 @@ class Trials:
         return claimed
 
     def _adoptable(self, trial: FrozenTrial) -> bool:
-        owner = owner_of(trial.user_attrs.get(OWNER))
-        if owner is None:  # given back, or claimed by a process that was killed before it could sign
-            return True
-        if owner == self._me:  # an earlier sweep of this very process was interrupted
-            return trial.user_attrs[TICKET] not in self._before
-        return not may_be_alive(owner) or (self._adopt and owner.host != self._me.host)
+        holders = _holders(trial)
+        if self._me in holders and trial.user_attrs[TICKET] in self._before:
+            return False
+        others = [owner for owner in holders if owner != self._me]  # what is this process's own was left by an earlier sweep of it
+        return not any(may_be_alive(owner) and not (self._adopt and owner.host != self._me.host) for owner in others)
 
     def _settle_point(self, trial: FrozenTrial, tickets: Mapping[int, FrozenTrial]) -> Point:
         """The trial's point, proposed now if it has none, and written so that a kill at any moment leaves all of it or none."""
@@ -153,8 +156,8 @@ class Trials:
 
     # --- what came of it ----------------------------------------------------------------------------------------------
 
-    def tell(self, index: int, outcome: Outcome, run: str) -> None:
-        """Finish a trial: with its value, or as failed with the reason."""
+    def tell(self, index: int, outcome: Outcome, run: str | None, weights_kept: bool = False) -> None:
+        """Finish a trial: with its value, or as failed with the reason. ``run`` is its folder's name; None where there can be none."""
         from optuna.trial import TrialState
 
         trial = self.tickets()[index]
@@ -162,7 +165,7 @@ class Trials:
             return
         number = self._trial_id(trial)
         found = {SECONDS: outcome.seconds, BY_SEED: {str(seed): value for seed, value in outcome.by_seed.items()}, RUN: run}
-        for key, value in {**found, REASON: outcome.reason}.items():
+        for key, value in {**found, REASON: outcome.reason, KEPT: weights_kept}.items():
             self._store.storage.set_trial_user_attr(number, key, value)
         if outcome.value is None:
             self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
@@ -176,7 +179,7 @@ class Trials:
             tickets = self.tickets()
             for index in group.members:
                 if not tickets[index].state.is_finished() and index in self._before:
-                    owner = self._before[index] if still_held else None
+                    owner = (self._before[index] if still_held else None) or NOBODY
                     self._store.storage.set_trial_user_attr(self._trial_id(tickets[index]), OWNER, owner)
 
     def others(self) -> dict[Owner, int]:
@@ -185,7 +188,13 @@ class Trials:
 
         found: dict[Owner, int] = {}
         for trial in self.tickets().values():
-            owner = owner_of(trial.user_attrs.get(OWNER))
-            if trial.state == TrialState.RUNNING and owner is not None and owner != self._me:
-                found[owner] = found.get(owner, 0) + 1
+            if trial.state == TrialState.RUNNING:
+                found.update({owner: found.get(owner, 0) + 1 for owner in _holders(trial) if owner != self._me})
         return found
+
+
+def _holders(trial: FrozenTrial) -> list[Owner]:
+    """Who signed a running trial; as long as nobody has, those who announced that they would."""
+    attributes = trial.user_attrs
+    said = [attributes[OWNER]] if OWNER in attributes else [attributes[key] for key in attributes if key.startswith(ANNOUNCED)]
+    return [owner for owner in map(owner_of, said) if owner is not None]
