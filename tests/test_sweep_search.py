@@ -222,6 +222,10 @@ def test_a_study_alone_brings_the_ones_it_comes_after():
     ]
 
 
+def test_a_storage_beside_its_record_is_recorded_without_the_folder(planned):
+    assert study(planned, "digits-batch").storage == "trials.db"
+
+
 def test_what_an_earlier_study_trained_is_not_trained_again(tmp_path):
     """The second study's first point is the first one's best with fewer epochs than were trained; its other point is new."""
     assert sweep(tmp_path, "again") == 0

@@ -67,7 +67,7 @@ class Chain:
             trials = Trials(store, study, base, seeds, self.settings.trials, self.settings.adopt)
 
             def told(lines: Sequence[str]) -> None:
-                write_record(folder, study_record(trials, fixed, store.name, device))
+                write_record(folder, study_record(trials, fixed, store.recorded, device))
                 for line in lines:
                     self.say(line)
 
@@ -79,7 +79,7 @@ class Chain:
                 lambda supply: run_supplied(supply, options, workers, ConsoleProgress()), lambda line: self.say(f"{study.name}  {line}")
             )
             self.failures += search.failures
-            record = study_record(trials, fixed, store.name, device)
+            record = study_record(trials, fixed, store.recorded, device)
         write_record(folder, record)
         if not record.left and record.best_point is not None:
             self.best[study.name] = point_of(study, record.best_point.point)

@@ -53,7 +53,9 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self.url = url or f"sqlite:///{folder / 'trials.db'}"
         self.file = _file_of(self.url)
-        self.name = self._name()  # as it may be printed and recorded: without a password
+        self.name = self._name()  # as it may be printed: without a password
+        # as it is recorded: a file beside the record goes by its name, so that the record can be copied elsewhere
+        self.recorded = self.file.name if self.file is not None and self.file.parent == folder else self.name
         if self.file is not None and (not self.file.name or self.file.is_dir()):
             raise StorageError(f"the storage {self.url} names no file; expected one, as in sqlite:///trials.db or journal:trials.log")
         self.lock_path = self.file.with_name(f"{self.file.name}.lock-sweep") if self.file else folder / "lock-sweep"
