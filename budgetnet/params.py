@@ -6,10 +6,13 @@ import contextlib
 import copy
 import io
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from budgetnet.definition import Budget
 
@@ -41,6 +44,23 @@ def count(model: nn.Module) -> Counts:
         id(buffer): buffer.numel() for name, buffer in model.named_buffers() if name.rpartition(".")[2] in ("running_mean", "running_var")
     }
     return Counts(trainable, non_trainable, trainable + non_trainable + sum(moving.values()))
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """Networks that are built in here have shapes and no values: they can be counted and not be run."""
+    with torch.device("meta"), _SkippedNormal():
+        yield
+
+
+class _SkippedNormal(TorchFunctionMode):
+    """Leaves out normal_, whose implementation without values imports torch's compiler: two seconds for nothing."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is nn.init.normal_:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 @dataclass(frozen=True)

@@ -64,11 +64,12 @@ def tiny(content):
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """An empty working directory with an empty parent, and no environment variable."""
+    """An empty working directory with an empty parent, no environment variable, and a cache of its own."""
     work = tmp_path / "parent" / "work"
     work.mkdir(parents=True)
     monkeypatch.chdir(work)
     monkeypatch.delenv("BUDGETNET_DATA", raising=False)
+    monkeypatch.setenv("BUDGETNET_CACHE", str(tmp_path / "cache"))
     return work
 
 

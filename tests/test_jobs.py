@@ -65,6 +65,13 @@ def test_a_killed_worker_is_reported_and_all_other_jobs_go_on(tmp_path, capsys):
     assert len(resumed.epochs) == 4
 
 
+def test_workers_have_the_environment_of_when_they_are_hired(tmp_path, monkeypatch):
+    monkeypatch.setenv("BUDGETNET_KERNELS", "0")  # where the tests before have started the server without it
+    jobs = [Job(EXPERIMENTS["small"], seed) for seed in range(2)]
+    outcomes = run_all(jobs, Options(runs=tmp_path, epochs=1), 2, ConsoleProgress(bars=False))
+    assert "kernels" not in {outcome.engine for outcome in outcomes}
+
+
 @pytest.mark.parametrize(
     ("jobs", "device", "asked", "expected"),
     [(1, "cpu", None, 1), (9, "cuda", None, 1), (9, "cpu", 3, 3), (2, "cpu", 5, 2), (3, "cuda", 2, 2)],

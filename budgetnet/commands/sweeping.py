@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from budgetnet import processes
 from budgetnet.catalogue import Catalogue
 from budgetnet.cli import OK, OTHER, complain
 from budgetnet.definition import DefinitionError, Plan, Study
@@ -53,6 +54,7 @@ def _studies(target: Plan | Study, catalogue: Catalogue) -> tuple[Study, ...]:
 
 
 def _run(arguments: Namespace, catalogue: Catalogue, target: Plan | Study) -> int:
+    processes.prepare(2, arguments.device, arguments.workers)  # a search has more trials than one
     import torch
 
     from budgetnet.commands.training import STATUS, options_from, report_failures, status_of

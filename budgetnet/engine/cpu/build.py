@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from budgetnet import cache
+
 SOURCES = ("convolution.h", "convnet.c")
 # Contraction to fused multiply-add is GCC's default; clang needs to be told. 512-bit registers are not GCC's default choice.
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
@@ -21,14 +23,6 @@ WIDE = "-mprefer-vector-width=512"
 
 class KernelsUnavailable(Exception):
     """The kernels cannot be had on this machine; the message says why. Training then takes the plain torch path."""
-
-
-def cache_folder() -> Path:
-    """``BUDGETNET_CACHE``, else the XDG cache folder's ``budgetnet``."""
-    explicit = os.environ.get("BUDGETNET_CACHE")
-    if explicit:
-        return Path(explicit)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "budgetnet"
 
 
 def processor() -> str:
@@ -75,7 +69,7 @@ def load(extra_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     sources = {name: (here / name).read_bytes() for name in SOURCES}
     key = hashlib.sha256(repr((sorted(sources.items()), compiler, flags, processor())).encode()).hexdigest()[:16]
     try:
-        target = cache_folder() / f"kernels-{key}.so"
+        target = cache.folder() / f"kernels-{key}.so"
         if not target.exists():
             compile_library(sources, compiler, flags, target)
         return ctypes.CDLL(str(target))
