@@ -30,12 +30,19 @@ COMMANDS = {
     "show": ("inspection", "show"),
     "diff": ("inspection", "diff"),
     "check": ("inspection", "check"),
-    "run": ("training", "run"),
+    "run": ("launch", "run"),
     "eval": ("evaluation", "score_weights"),
     "inspect": ("diagnosis", "inspect"),
     "report": ("reporting", "report"),
     "sweep": ("sweeping", "sweep"),
 }
+
+
+# As budgetnet.engine.choice has them, which imports torch; a test holds them together.
+ENGINES = (
+    "auto", "kernels", "eager", "channels-last", "compiled", "compiled-channels-last", "stacked", "grouped", "vmapped", "branches",
+)  # fmt: skip
+PRECISIONS = ("auto", "fp32", "bf16")
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -174,7 +181,14 @@ def build_parser() -> argparse.ArgumentParser:
     for command in (run, sweep):
         command.add_argument("--threads", type=_positive, metavar="N", help="CPU threads of a run that is alone (default: every core)")
         command.add_argument(
-            "--engine", choices=("auto", "kernels", "eager"), default="auto", help="'eager' is the plain torch reference (default: auto)"
+            "--engine",
+            choices=ENGINES,
+            default="auto",
+            metavar="ENGINE",
+            help=f"how to compute: {', '.join(ENGINES)} (default: auto, the fastest here; 'eager' is the plain torch reference)",
+        )
+        command.add_argument(
+            "--precision", choices=PRECISIONS, default="auto", help="for recipes that leave it open (default: auto, the fastest here)"
         )
     for command in (run, *looks, sweep):
         command.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="where to compute (default: auto)")

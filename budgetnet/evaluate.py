@@ -17,19 +17,28 @@ def evaluate(forward: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tensor
     ``forward`` gives logits (N, classes) in evaluation mode; labels are int64. Waits for the device once, at the end.
     Raises ValueError when there is no image.
     """
+    as_one = ((images, labels.unsqueeze(0)) for images, labels in batches)
+    return evaluate_stacked(lambda images: forward(images).unsqueeze(0), as_one, classes)[0]
+
+
+def evaluate_stacked(forward: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tensor, Tensor]], classes: int) -> list[Scores]:
+    """``evaluate`` for M networks at once: logits (M, N, classes), labels (M, N), and the scores of each network."""
     loss: Tensor | None = None
     confusion: Tensor | None = None
     with torch.no_grad():
         for images, labels in batches:
             logits = forward(images).float()
-            batch_loss = functional.cross_entropy(logits, labels, reduction="sum").double()
-            pairs = torch.bincount(labels * classes + logits.argmax(1), minlength=classes * classes)
+            entropy = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
+            batch_loss = entropy.double().sum(1)
+            pairs = functional.one_hot(labels * classes + logits.argmax(2), classes * classes).sum(1)
             loss = batch_loss if loss is None else loss + batch_loss
             confusion = pairs if confusion is None else confusion + pairs
     if loss is None or confusion is None:
         raise ValueError("there is no image to evaluate on")
-    table = confusion.reshape(classes, classes).cpu()
-    images_seen = int(table.sum())
-    correct = int(table.diagonal().sum())
+    return [_scores(float(own), table) for own, table in zip(loss.cpu(), confusion.view(-1, classes, classes).cpu(), strict=True)]
+
+
+def _scores(loss: float, table: Tensor) -> Scores:
+    images, correct = int(table.sum()), int(table.diagonal().sum())
     rows = tuple(tuple(int(n) for n in row) for row in table.tolist())
-    return Scores(loss=float(loss) / images_seen, accuracy=100.0 * correct / images_seen, images=images_seen, confusion=rows)
+    return Scores(loss=loss / images, accuracy=100.0 * correct / images, images=images, confusion=rows)

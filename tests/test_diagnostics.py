@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from budgetnet import run as run_module
 from budgetnet.data import arrays
 from budgetnet.data.specs import DIGITS
 from budgetnet.diagnostics import compute
@@ -18,7 +17,7 @@ from budgetnet.diagnostics.compute import diagnose, thumbnails, worst_errors
 from budgetnet.diagnostics.record import DIAGNOSTICS, ConfusedPair, Diagnostics, confused_pairs, read_diagnostics
 from budgetnet.diagnostics.weights import POINTS, summarize, summary
 from budgetnet.results import FINISHED, ResultError
-from budgetnet.run import Options, build_model, run
+from budgetnet.run import Options, build_model, run, session
 from budgetnet.tracing import StructureUnavailable
 from tests.own_catalogue import HELD_OUT, SMALL
 from tests.silent import Silent
@@ -147,7 +146,7 @@ def test_a_network_that_cannot_be_traced_keeps_its_run_and_says_why(tmp_path, mo
         raise StructureUnavailable("it depends on the weather")
 
     monkeypatch.setattr(compute, "trace", refuse)
-    monkeypatch.setattr(run_module, "trace", refuse)
+    monkeypatch.setattr(session, "trace", refuse)
     assert run(SMALL, 0, Options(runs=tmp_path), Silent()).finished
     record = read_diagnostics(tmp_path / "small" / "seed-0")
     assert (record.layers, record.layers_remark) == ((), "it depends on the weather")
@@ -158,7 +157,7 @@ def test_a_look_that_fails_costs_the_run_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(run_module, "diagnose", fail)
+    monkeypatch.setattr(session, "diagnose", fail)
     assert run(SMALL, 0, Options(runs=tmp_path), Silent()).finished
     directory = tmp_path / "small" / "seed-0"
     assert (directory / FINISHED).exists()

@@ -12,7 +12,7 @@ from torch.nn import functional
 from budgetnet.engine.cpu import build
 from budgetnet.engine.cpu.build import KernelsUnavailable
 from budgetnet.engine.cpu.lowering import NotLowerable, lower
-from budgetnet.engine.cpu.network import KernelNetwork
+from budgetnet.engine.cpu.network import KernelNetwork, allow_threads
 from budgetnet.models import PlainCNN
 
 SHAPE = (1, 28, 28)
@@ -139,6 +139,20 @@ def test_a_network_too_large_for_its_memory_is_left_to_torch():
     model = PlainCNN(widths=(512, 512, 512, 512, 512)).build(SHAPE, 10)
     with pytest.raises(NotLowerable, match="working memory"):
         KernelNetwork(model, SHAPE, 256)
+
+
+def test_threads_may_be_more_from_one_step_to_the_next():
+    network = KernelNetwork(PlainCNN(widths=(4, 4), pool_after=(1,)).build(SHAPE, 10), SHAPE, capacity=64)
+    images = torch.randn(64, *SHAPE)
+    alone = network.forward(images)
+    try:
+        allow_threads(lambda: 3)
+        assert network.threads_for(64) == 3
+        assert network.threads_for(20) == 2  # sixteen images are the smallest piece of work
+        assert torch.equal(network.forward(images), alone)
+    finally:
+        allow_threads(lambda: 1)
+    assert network.threads_for(64) == 1
 
 
 def test_number_of_threads_changes_no_bit():

@@ -8,9 +8,10 @@ from torch.nn.utils import parameters_to_vector
 
 from budgetnet.data.resident import Resident, evaluation_batches
 from budgetnet.definition import SGD, Augmentation, Recipe, StepLR
+from budgetnet.engine.choice import EngineError, Settings
 from budgetnet.engine.cpu.build import KernelsUnavailable, load
 from budgetnet.engine.loop import Diverged, Training, stream_seed, train
-from budgetnet.engine.paths import EngineError, Settings, choose_path, cross_entropy_with_gradient
+from budgetnet.engine.paths import cross_entropy_with_gradient
 from budgetnet.models import PlainCNN
 
 SHAPE = (1, 28, 28)
@@ -147,17 +148,6 @@ def test_checkpoint_of_another_engine_is_refused(mnist):
     state["made_by"] = "cpu, kernels, fp32"
     with pytest.raises(EngineError, match=r"begun with \(cpu, kernels, fp32\) and would go on with \(cpu, eager, fp32\)"):
         start(engine="eager").load_state_dict(state)
-
-
-def test_insisting_on_kernels_that_cannot_be_had_says_why():
-    recipe = Recipe(optimizer=SGD(lr=0.1), batch_size=32, epochs=1, precision="bf16")
-    with pytest.raises(EngineError, match="asks for bf16"):
-        choose_path(MODEL.build(SHAPE, 10), recipe, SHAPE, Settings(engine="kernels"))
-
-
-def test_unknown_networks_train_on_the_plain_path():
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
-    assert choose_path(model, RECIPE, SHAPE, Settings()).name == "eager"
 
 
 def test_cross_entropy_gradient_is_autograd_s():

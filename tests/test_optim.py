@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from budgetnet import uncompiled
 from budgetnet.definition import SGD, Adadelta, Adam, ReduceLROnPlateau, RMSprop, StepLR
 from budgetnet.optim import build_optimizer, build_schedule, step_schedule
 
@@ -32,6 +33,37 @@ def test_rate_by_epoch(schedule, rates):
         optimizer.step()
         step_schedule(stepper, 0.0)
     assert seen == pytest.approx(rates)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "options"),
+    [
+        (uncompiled.SGD, torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True, "fused": True}),
+        (uncompiled.Adam, torch.optim.Adam, {"lr": 0.1, "fused": True}),
+        (uncompiled.RMSprop, torch.optim.RMSprop, {"lr": 0.1}),
+        (uncompiled.Adadelta, torch.optim.Adadelta, {"lr": 0.1}),
+    ],
+)
+def test_without_the_compiler_s_wrappers_optimizers_do_what_torch_s_do(ours, theirs, options):
+    values, found = torch.randn(7, generator=torch.Generator().manual_seed(0)), []
+    for kind in (ours, theirs):
+        parameter = nn.Parameter(values.clone())
+        optimizer = kind([parameter], **options)
+        for step in range(4):
+            if step == 2:  # from its state on, as after a checkpoint
+                state, optimizer = optimizer.state_dict(), kind([parameter], **options)
+                optimizer.load_state_dict(state)
+            optimizer.zero_grad()
+            (parameter**3).sum().backward()
+            optimizer.step()
+        assert parameter.requires_grad
+        found.append((parameter.detach(), optimizer.state_dict()))
+    (one, state), (other, their_state) = found
+    assert torch.equal(one, other)
+    assert state["param_groups"] == their_state["param_groups"]
+    assert all(
+        torch.equal(torch.as_tensor(state["state"][0][k]), torch.as_tensor(v)) for k, v in their_state["state"][0].items() if v is not None
+    )
 
 
 RULES = {
@@ -90,3 +122,23 @@ def test_plateau_halves_after_the_third_epoch_that_is_not_better():
         step_schedule(schedule, accuracy)
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([0.8] * 4 + [0.4] * 4 + [0.2] * 3 + [0.15] * 4)
+
+
+def test_what_can_be_captured_is_the_same_adam():
+    """Two parameters, some of whose gradients are zero, over enough steps for the bias corrections to matter."""
+    kinds, histories = (False, True), []
+    for captured in kinds:
+        torch.manual_seed(0)
+        parameters = [nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(5))]
+        optimizer = build_optimizer(Adam(lr=1e-2), parameters, captured=captured)
+        for step in range(20):
+            for parameter in parameters:
+                parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(step)) * (step % 3)
+            optimizer.step()
+        histories.append([parameter.detach() for parameter in parameters])
+    for one, other in zip(*histories, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+    state = optimizer.state_dict()
+    again = build_optimizer(Adam(lr=1e-2), parameters, captured=True)
+    again.load_state_dict(state)
+    assert float(again.state[parameters[0]]["step"]) == 20

@@ -14,7 +14,7 @@ from budgetnet.data.files import DataError
 from budgetnet.definition import Experiment
 from budgetnet.diagnostics.compute import diagnose
 from budgetnet.diagnostics.record import DIAGNOSTICS, Diagnostics, confused_pairs
-from budgetnet.engine.paths import EngineError
+from budgetnet.engine.choice import EngineError
 from budgetnet.report.text import aligned
 from budgetnet.results import ResultError, read_result
 from budgetnet.run import build_model, resolve_device

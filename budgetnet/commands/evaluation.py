@@ -17,7 +17,7 @@ from budgetnet.data import arrays
 from budgetnet.data.files import DataError
 from budgetnet.data.resident import evaluation_batches
 from budgetnet.definition import Experiment, definition_hash
-from budgetnet.engine.paths import EngineError
+from budgetnet.engine.choice import EngineError
 from budgetnet.evaluate import evaluate
 from budgetnet.results import ResultError, read_result
 from budgetnet.run import build_model, resolve_device

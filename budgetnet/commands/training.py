@@ -16,8 +16,8 @@ from budgetnet.data import arrays
 from budgetnet.data.files import DataError, DataNotFound
 from budgetnet.data.specs import DIGITS
 from budgetnet.definition import DefinitionError, Experiment
+from budgetnet.engine.choice import EngineError, Settings
 from budgetnet.engine.loop import Diverged
-from budgetnet.engine.paths import EngineError, Settings
 from budgetnet.environment import usable_cores
 from budgetnet.jobs import Failure, Job, Outcome, WorkerDied, run_all, workers_for
 from budgetnet.progress import ConsoleProgress
@@ -56,7 +56,12 @@ def run(arguments: Namespace, catalogue: Catalogue) -> int:
 
 
 def options_from(arguments: Namespace) -> Options:
-    settings = Settings(device=resolve_device(arguments.device), engine=arguments.engine, threads=arguments.threads or usable_cores())
+    settings = Settings(
+        device=resolve_device(arguments.device),
+        engine=arguments.engine,
+        threads=arguments.threads or usable_cores(),
+        precision=arguments.precision,
+    )
     return Options(runs=arguments.runs, settings=settings, data_dir=arguments.data, epochs=arguments.epochs)
 
 

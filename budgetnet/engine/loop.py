@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from budgetnet.definition import Recipe
-from budgetnet.engine.paths import EngineError, Path, Settings, choose_path
+from budgetnet.engine.choice import EngineError, Settings, choose_path
+from budgetnet.engine.paths import Path
 from budgetnet.evaluate import evaluate
-from budgetnet.metrics import EpochRecord
+from budgetnet.metrics import EpochRecord, Scores
 from budgetnet.optim import build_schedule, step_schedule
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -58,6 +59,19 @@ class Training:
         self.epoch = 0
 
     @property
+    def engine(self) -> str:
+        """The name of its path."""
+        return self.path.name
+
+    @property
+    def precision(self) -> str:
+        return self.path.precision
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of (N, C, H, W) in evaluation mode, without gradient."""
+        return self.path.forward(images)
+
+    @property
     def made_by(self) -> str:
         """Device, engine and precision: a run that changes one of them on the way is the run of neither."""
         return f"{self.augmentation.device.type}, {self.path.name}, {self.path.precision}"
@@ -74,11 +88,7 @@ class Training:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from ``state``. Raises EngineError where another device, engine or precision made it."""
-        if state["made_by"] != self.made_by:
-            raise EngineError(
-                f"the run was begun with ({state['made_by']}) and would go on with ({self.made_by}); choose the same with --device and "
-                "--engine, or delete its run directory to start again"
-            )
+        check_made_by(state["made_by"], self.made_by)
         self.model.load_state_dict(state["model"])
         self.path.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -102,8 +112,7 @@ def train(training: Training, data: TrainingData, until: int, tick: Callable[[in
         loss, accuracy = _train_epoch(training, data, tick or (lambda images: None))
         scores = evaluate(training.path.forward, data.validation_batches(), data.classes)
         training.epoch += 1
-        if not math.isfinite(scores.loss):
-            raise Diverged(f"the validation loss is {scores.loss} after epoch {training.epoch}; try a lower learning rate")
+        check_validation(scores, training.epoch)
         step_schedule(training.schedule, scores.accuracy)
         yield EpochRecord(training.epoch, lr, loss, accuracy, scores.loss, scores.accuracy, time.perf_counter() - started)
 
@@ -120,11 +129,30 @@ def _train_epoch(training: Training, data: TrainingData, tick: Callable[[int], N
         correct += (logits.argmax(1) == labels).sum()
         sizes.append(labels.shape[0])
         tick(sizes[-1])
+    return mean_loss(losses, sizes, training.epoch + 1), 100.0 * int(correct) / sum(sizes)
+
+
+def check_made_by(before: str, now: str) -> None:
+    """Raise EngineError where a checkpoint was made by another device, engine or precision than would go on."""
+    if before != now:
+        raise EngineError(
+            f"the run was begun with ({before}) and would go on with ({now}); choose the same with --device and "
+            "--engine, or delete its run directory to start again"
+        )
+
+
+def mean_loss(losses: Tensor, sizes: Sequence[int], epoch: int) -> float:
+    """The mean over the images of an epoch's mean ``losses`` (steps,) of batches of ``sizes``. Raises Diverged where one is not finite."""
     values = losses.double().cpu()
     broken = torch.nonzero(~values.isfinite())
     if len(broken):
         step = int(broken[0])
-        raise Diverged(f"the loss is {values[step].item()} at step {step + 1} of epoch {training.epoch + 1}; try a lower learning rate")
-    total = sum(sizes)
-    mean = float((values * torch.tensor(sizes, dtype=torch.float64)).sum()) / total
-    return mean, 100.0 * int(correct) / total
+        raise Diverged(f"the loss is {values[step].item()} at step {step + 1} of epoch {epoch}; try a lower learning rate")
+    return float((values * torch.tensor(sizes, dtype=torch.float64)).sum()) / sum(sizes)
+
+
+def check_validation(scores: Scores, epoch: int) -> Scores:
+    """``scores``, unless their loss is not finite: then Diverged."""
+    if not math.isfinite(scores.loss):
+        raise Diverged(f"the validation loss is {scores.loss} after epoch {epoch}; try a lower learning rate")
+    return scores

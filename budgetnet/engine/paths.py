@@ -1,9 +1,7 @@
-"""The ways to run a training step: plain torch, which is the oracle, and the C kernels on a CPU."""
+"""The ways to run a training step: plain torch, which is the oracle, its variants, and the C kernels on a CPU."""
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -11,16 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from budgetnet.definition import Recipe
-from budgetnet.engine.cpu.build import KernelsUnavailable
-from budgetnet.engine.cpu.lowering import NotLowerable, lower
+from budgetnet.engine.cpu.lowering import lower
 from budgetnet.engine.cpu.network import KernelNetwork
 from budgetnet.optim import build_optimizer
-
-log = logging.getLogger(__name__)
-
-
-class EngineError(Exception):
-    """A path was asked for that this machine or network cannot take; the message says why."""
 
 
 class Path(Protocol):
@@ -38,12 +29,17 @@ class Path(Protocol):
 
 
 class EagerPath:
-    """Plain torch: the reference. bf16 means autocast around forward and loss; parameters stay fp32."""
+    """Plain torch: the reference. bf16 means autocast around forward and loss; parameters stay fp32.
 
-    name = "eager"
+    ``name`` 'channels-last' keeps images and weights with the channels innermost, 'compiled' hands the network to
+    torch.compile, 'compiled-channels-last' does both.
+    """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, device: torch.device, precision: str) -> None:
-        self.model, self.device, self.precision = model, device, precision
+    def __init__(self, model: nn.Module, recipe: Recipe, device: torch.device, precision: str, name: str = "eager") -> None:
+        self.name, self.model, self.device, self.precision = name, model, device, precision
+        self._format = torch.channels_last if name.endswith("channels-last") else torch.contiguous_format
+        model.to(memory_format=self._format)
+        self._network = torch.compile(model, dynamic=False) if name.startswith("compiled") else model
         self.optimizer = build_optimizer(recipe.optimizer, model.parameters())
 
     def _autocast(self) -> torch.autocast:
@@ -53,7 +49,7 @@ class EagerPath:
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
-            logits = self.model(images)
+            logits = self._network(images.contiguous(memory_format=self._format))
             loss = functional.cross_entropy(logits.float(), labels)
         loss.backward()
         self.optimizer.step()
@@ -62,7 +58,7 @@ class EagerPath:
     def forward(self, images: Tensor) -> Tensor:
         self.model.eval()
         with torch.no_grad(), self._autocast():
-            return self.model(images).float()
+            return self._network(images.contiguous(memory_format=self._format)).float()
 
 
 def flatten_parameters(model: nn.Module) -> nn.Parameter:
@@ -108,46 +104,3 @@ class KernelPath:
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network.forward(images)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to run: ``engine`` 'auto' takes the kernels where they are to be had, 'eager' and 'kernels' insist."""
-
-    device: str = "cpu"
-    engine: str = "auto"
-    threads: int = 1
-
-
-def processor_has_bf16() -> bool:
-    """Whether bf16 is worth autocasting to on this CPU: without matrix or dot instructions it is emulated and slower."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            flags = next((line for line in file if line.startswith(("flags", "Features"))), "").split()
-    except OSError:
-        return False
-    return bool({"amx_bf16", "avx512_bf16", "bf16"} & set(flags))
-
-
-def choose_path(model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], settings: Settings) -> Path:
-    """The path that measures fastest here among those that keep the recipe's precision (docs/performance.md).
-
-    Raises EngineError where 'kernels' is insisted on and cannot be had.
-    """
-    device = torch.device(settings.device)
-    reason = "the recipe asks for bf16" if recipe.precision == "bf16" else "the device is no CPU" if device.type != "cpu" else ""
-    if settings.engine in ("auto", "kernels") and not reason:
-        try:
-            return KernelPath(model, recipe, image_shape, settings.threads)
-        except KernelsUnavailable as error:
-            reason = str(error)
-            log.warning("training takes the slower plain torch path, because the C kernels cannot be had: %s", reason)
-        except NotLowerable as error:
-            reason = str(error)
-            log.info("training takes the plain torch path: %s", reason)
-    if settings.engine == "kernels":
-        raise EngineError(f"the kernels cannot train this: {reason}; use --engine eager")
-    precision = recipe.precision
-    if precision == "auto":
-        precision = "bf16" if device.type == "cpu" and settings.engine == "auto" and processor_has_bf16() else "fp32"
-    return EagerPath(model, recipe, device, precision)

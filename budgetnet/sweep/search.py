@@ -13,8 +13,8 @@ from typing import Any
 
 from budgetnet.data.files import DataError
 from budgetnet.definition import DefinitionError, Experiment, Point
+from budgetnet.engine.choice import EngineError
 from budgetnet.engine.loop import Diverged
-from budgetnet.engine.paths import EngineError
 from budgetnet.jobs import Failure, Job, Supply, WorkerDied
 from budgetnet.jobs import Outcome as RunOutcome
 from budgetnet.metrics import EpochRecord

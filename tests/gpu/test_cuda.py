@@ -7,8 +7,8 @@ from budgetnet.catalogue import load_default
 from budgetnet.data.augment import apply, draw
 from budgetnet.data.resident import Resident
 from budgetnet.definition import Augmentation
+from budgetnet.engine.choice import Settings
 from budgetnet.engine.loop import Training, stream_seed, train
-from budgetnet.engine.paths import Settings
 from budgetnet.run import Options, build_model, run
 from tests.silent import Silent
 from tests.test_engine_loop import SHAPE, Digits

@@ -6,7 +6,7 @@ from torch import nn
 
 from budgetnet.catalogue import load_default
 from budgetnet.definition import Adadelta, Adam, RMSprop
-from budgetnet.engine.paths import Settings
+from budgetnet.engine.choice import Settings
 from budgetnet.layers.depthwise import depthwise_same
 from budgetnet.optim import build_optimizer
 from budgetnet.run import Options, build_model, run

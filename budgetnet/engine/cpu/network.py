@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,19 @@ _POINTERS = (
     "weight bias gamma beta running_mean running_var d_weight d_bias d_gamma d_beta mask input output d_input d_conv "
     "packed packed_transposed sums partial scale shift coefficient mean inverse_std"
 )
+
+
+def _one() -> int:
+    return 1
+
+
+_allowed: Callable[[], int] = _one
+
+
+def allow_threads(number: Callable[[], int]) -> None:
+    """Let every network of this process use ``number()`` threads, asked at each step, where its own are fewer: results do not change."""
+    global _allowed
+    _allowed = number
 
 
 class _Layer(ctypes.Structure):
@@ -127,6 +141,10 @@ class KernelNetwork:
         self._memory.append(memory)
         return memory.data_ptr() + -memory.data_ptr() % (4 * LANES)
 
+    def threads_for(self, images: int) -> int:
+        """The threads that a step on so many images takes now."""
+        return min(max(self._threads, _allowed()), math.ceil(images / LANES))
+
     def forward(self, images: Tensor, training: bool = False) -> Tensor:
         """Logits (N, classes) of float32 images (N, C, H, W), N at most the capacity; ``training`` as in nn.Module.train().
 
@@ -158,7 +176,7 @@ class KernelNetwork:
             count,
             ctypes.c_void_p(logits.data_ptr()),
             int(training),
-            min(self._threads, math.ceil(count / LANES)),
+            self.threads_for(count),
         )
         self._masks, self._seen = masks, count if training else 0
         return logits
@@ -175,5 +193,5 @@ class KernelNetwork:
             len(self._layers),
             ctypes.c_void_p(d_logits.data_ptr()),
             self._seen,
-            min(self._threads, math.ceil(self._seen / LANES)),
+            self.threads_for(self._seen),
         )

@@ -1,0 +1,51 @@
+"""One run by itself: one experiment, one seed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from budgetnet.data import arrays
+from budgetnet.engine.choice import Settings
+from budgetnet.engine.loop import Training, train
+from budgetnet.results import Result
+from budgetnet.run.data import RunData
+from budgetnet.run.gates import assert_budget, build_model
+from budgetnet.run.session import Session
+
+
+def train_alone(session: Session, data_set: arrays.Arrays, settings: Settings) -> Result:
+    """Train the run of ``session`` to its end, from its checkpoint if it has one.
+
+    Raises BudgetExceeded, should the network as it is trained not be the one that was counted, Diverged, EngineError, OSError
+    for a full disk.
+    """
+    experiment, seed = session.experiment, session.seed
+    with _own_random_state(settings.device):
+        data = RunData(experiment, data_set, seed, torch.device(settings.device))
+        model = build_model(experiment, seed)
+        counts = assert_budget(experiment, model)
+        training = Training(model, experiment.recipe, experiment.data_set.image_shape, seed, _as_begun(settings, session))
+        if session.state is not None:
+            training.load_state_dict(session.state)
+        with session.training(training, data.images):
+            for record in train(training, data, session.until, session.tick):
+                session.keep(record, training)
+        return session.finish(counts, training, data, data_set)
+
+
+def _as_begun(settings: Settings, session: Session) -> Settings:
+    """Where the path is open and the run was begun, the path that began it, so that a later probe cannot change it on the way."""
+    if settings.engine != "auto" or session.state is None:
+        return settings
+    device, engine, precision = session.state["made_by"].split(", ")
+    return replace(settings, engine=engine, precision=precision) if device == settings.device and engine != "stacked" else settings
+
+
+@contextlib.contextmanager
+def _own_random_state(device: str) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
+        yield
