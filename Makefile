@@ -8,6 +8,7 @@ EPOCHS ?=
 
 BUDGETNET := $(VENV)/bin/python -m budgetnet
 READY     := $(VENV)/.ready
+PEERS     := $(VENV)/.ready-bench
 RUN       := $(BUDGETNET) run --seeds $(SEEDS) --device $(DEVICE) $(if $(EPOCHS),--epochs $(EPOCHS))
 STEPS     := $(foreach n,01 02 03 04 05 06 07 08 09 10 11 12 13,step-$(n))
 TWINS     := $(addsuffix -pointwise,$(STEPS))
@@ -29,6 +30,10 @@ $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --upgrade pip
 	$(VENV)/bin/pip install --disable-pip-version-check --progress-bar off --quiet --editable '.[dev]'
+	touch $@
+
+$(PEERS): $(READY)
+	$(VENV)/bin/pip install --disable-pip-version-check --progress-bar off --quiet --editable '.[bench]'
 	touch $@
 
 install: $(READY) ## make the environment in .venv
@@ -78,7 +83,7 @@ tensorboard: $(READY) ## open TensorBoard on the runs: curves, weights and the n
 test: $(READY) ## run the tests
 	$(VENV)/bin/python -m pytest -n auto
 
-bench: $(READY) ## measure training speed against a notebook's loop
+bench: $(PEERS) ## measure training speed against a notebook's loop, PyTorch Lightning and Keras
 	$(VENV)/bin/python -m benchmarks.training_speed
 
 lint: $(READY) ## ruff and mypy

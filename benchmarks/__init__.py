@@ -1,1 +1,1 @@
-"""Measured comparisons; each module is a command: ``python -m benchmarks.training_speed``."""
+"""Measured comparisons. Every module with a ``main`` is a command: ``python -m benchmarks.training_speed``."""

@@ -7,6 +7,7 @@ and the number of correct images of every batch.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import torch
 from PIL import Image
@@ -15,11 +16,13 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from budgetnet.definition import SGD, Experiment
+from benchmarks.contestant import Stretch
+from benchmarks.task import sgd, training_images
+from budgetnet.definition import Experiment
 
 
 class PictureDataset(Dataset[tuple[Tensor, int]]):
-    """8-bit images (N, 28, 28) handed out as torchvision's MNIST does: a PIL image through the transforms, and its label."""
+    """8-bit images (N, H, W) handed out as torchvision's MNIST does: a PIL image through the transforms, and its label."""
 
     def __init__(self, images: Tensor, labels: Tensor, transform: transforms.Compose) -> None:
         self.images, self.labels, self.transform = images, labels, transform
@@ -32,7 +35,8 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
         return self.transform(picture), int(self.labels[index])
 
 
-def notebook_transforms(experiment: Experiment) -> transforms.Compose:
+def picture_transforms(experiment: Experiment) -> transforms.Compose:
+    """Rotation, conversion and normalization, as users of torchvision write them."""
     augmentation, spec = experiment.recipe.augmentation, experiment.data_set
     angle = augmentation.rotation
     return transforms.Compose([
@@ -42,24 +46,46 @@ def notebook_transforms(experiment: Experiment) -> transforms.Compose:
     ])  # fmt: skip
 
 
-class NotebookTraining:
-    """``epoch()`` trains once over the given images (N, 1, 28, 28) uint8 and returns images per second."""
+class PictureLoaders:
+    """Makes DataLoaders over the first images of the training set; ``workers`` 0 loads in the training process."""
 
-    def __init__(self, experiment: Experiment, images: Tensor, labels: Tensor, device: str, workers: int) -> None:
+    def __init__(self, experiment: Experiment, device: str, workers: int) -> None:
+        images, labels = training_images(experiment)
+        self.images, self.labels = torch.from_numpy(images[:, 0]), torch.from_numpy(labels)
+        self.transform = picture_transforms(experiment)
+        self.options: dict[str, Any] = {
+            "batch_size": experiment.recipe.batch_size, "shuffle": True, "num_workers": workers,
+            "pin_memory": device == "cuda", "persistent_workers": workers > 0,
+        }  # fmt: skip
+
+    def first(self, images: int) -> DataLoader[tuple[Tensor, int]]:
+        return DataLoader(PictureDataset(self.images[:images], self.labels[:images], self.transform), **self.options)
+
+
+class NotebookTraining:
+    """The loop itself, with the threads and loader workers that it is told."""
+
+    def __init__(self, experiment: Experiment, device: str, threads: int, workers: int) -> None:
+        torch.set_num_threads(threads)
         self.device = torch.device(device)
         self.model: nn.Module = experiment.model.build(experiment.data_set.image_shape, experiment.data_set.classes).to(self.device)
-        optimizer = experiment.recipe.optimizer
-        if not isinstance(optimizer, SGD):
-            raise TypeError(f"the notebook trains with SGD, not with {optimizer!r}")
+        optimizer = sgd(experiment)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=optimizer.lr, momentum=optimizer.momentum)
-        self.loader = DataLoader(
-            PictureDataset(images[:, 0], labels, notebook_transforms(experiment)), batch_size=experiment.recipe.batch_size, shuffle=True,
-            num_workers=workers, pin_memory=device == "cuda", persistent_workers=workers > 0,
-        )  # fmt: skip
+        self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        self.description = f"threads: {threads}, loader workers: {workers}"
+        self.loaders = PictureLoaders(experiment, device, workers)
+        self.loader = self.loaders.first(experiment.recipe.batch_size)
 
-    def epoch(self) -> float:
+    def train(self, images: int) -> Stretch:
+        if len(self.loader.dataset) != images:  # type: ignore[arg-type]
+            self.loader = self.loaders.first(images)
+        began = time.perf_counter()
+        self._epoch()
+        return Stretch(images, began, time.perf_counter())
+
+    def _epoch(self) -> None:
         self.model.train()
-        started, processed, correct, losses = time.perf_counter(), 0, 0.0, []
+        correct, losses = 0.0, []
         for images, labels in self.loader:
             images, labels = images.to(self.device), labels.to(self.device)
             self.optimizer.zero_grad()
@@ -70,5 +96,3 @@ class NotebookTraining:
             self.optimizer.step()
             predicted = output.argmax(dim=1, keepdim=True)
             correct += predicted.eq(labels.view_as(predicted)).sum().item()
-            processed += len(labels)
-        return processed / (time.perf_counter() - started)

@@ -1,160 +1,102 @@
-"""Images per second of training step-13 (batch 64, rotation on): ours against the notebook-style loop, alternating.
+"""Training step 13 (batch 64, rotation): ours, the notebook-style loop, PyTorch Lightning, and Keras 3 on JAX and on torch.
 
-    python -m benchmarks.training_speed [--pairs 7] [--device cpu|cuda] [--json FILE]
+    python -m benchmarks.training_speed [--rounds 7] [--seconds 3] [--device cpu|cuda] [--only WORD …] [--json FILE]
 
-Warm-up (compilation, first batches) is off the clock. One entry trains one run on all cores; "two runs" trains two at
-once with one thread each, and counts both. Ratios are taken pair by pair within this one command.
+Every entrant has processes of its own and all usable cores, and trains the same network on the same images. They take
+turns while all others wait; imports, compilation and first batches are off the clock. Ratios are taken round by round to
+the fastest peer, the one with the highest median.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import multiprocessing
-import statistics
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from benchmarks.notebook_loop import NotebookTraining
-from budgetnet.catalogue import load_default
-from budgetnet.data import arrays
-from budgetnet.data.files import DataError
-from budgetnet.data.resident import Resident, evaluation_batches
+from benchmarks import standing, task
+from benchmarks.contest import Entrant, hold
 from budgetnet.definition import Experiment
-from budgetnet.engine.loop import Batches, Training, train
-from budgetnet.engine.paths import Settings
-from budgetnet.environment import stamp, usable_cores
-from budgetnet.run import build_model
+from budgetnet.environment import usable_cores
 
-EXPERIMENT = "step-13"
-OURS_IMAGES, NOTEBOOK_IMAGES = 12_800, 3_200
+STACKED = 8  # runs at once on a GPU
 
 
-class SomeData:
-    """The first images of the training set for the engine; one batch validates, so that the clock sees training."""
+def peers(experiment: Experiment, device: str, cores: int) -> list[Entrant]:
+    """The other ways to train it; loaders both without and with a worker a core, so that the faster counts."""
+    shared = {"experiment": experiment, "device": device, "threads": cores}
 
-    def __init__(self, experiment: Experiment, images: Tensor, labels: Tensor, device: str) -> None:
-        self.spec, self.recipe, self.classes = experiment.data_set, experiment.recipe, experiment.data_set.classes
-        self.resident = Resident(images, labels, self.spec.mean, self.spec.std, device)
-        self.steps = -(-len(labels) // self.recipe.batch_size)
-        self.few = (images[:64].to(device), labels[:64].to(device))
+    def peer(name: str, factory: str, needs: tuple[str, ...] = (), backend: str | None = None, **more: Any) -> Entrant:
+        environment = {"KERAS_BACKEND": backend} if backend else {}
+        return _entrant(name, factory, experiment, device, shared | more, needs=needs, environment=environment, peer=True)
 
-    def train_batches(self, order: torch.Generator, augmentation: torch.Generator) -> Batches:
-        return self.resident.batches(self.recipe.batch_size, self.recipe.augmentation, order, augmentation)
-
-    def validation_batches(self) -> Batches:
-        return evaluation_batches(*self.few, self.recipe.batch_size, self.spec.mean, self.spec.std)
-
-
-class OwnTraining:
-    """``epoch()`` trains once over the images and returns images per second."""
-
-    def __init__(self, device: str, threads: int, engine: str, count: int = OURS_IMAGES) -> None:
-        experiment = load_default()[EXPERIMENT]
-        data = arrays.load(experiment.data_set)
-        self.data = SomeData(experiment, data.train_images[:count], data.train_labels[:count], device)
-        settings = Settings(device=device, threads=threads, engine=engine)
-        self.training = Training(build_model(experiment), experiment.recipe, experiment.data_set.image_shape, 0, settings)
-        self.count = count
-
-    def epoch(self) -> float:
-        started = time.perf_counter()
-        list(train(self.training, self.data, self.training.epoch + 1))
-        return self.count / (time.perf_counter() - started)
-
-
-def _worker(orders: Any, answers: Any) -> None:
-    torch.set_num_threads(1)
-    training = OwnTraining("cpu", 1, "auto")
-    training.epoch()
-    answers.put(0.0)
-    while orders.get():
-        answers.put(training.epoch())
-
-
-class TwoRuns:
-    """Two of our runs at once, one thread each, in processes of their own; ``epoch()`` gives the sum of both."""
-
-    def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.orders, self.answers = [context.Queue(), context.Queue()], context.Queue()
-        self.processes = [context.Process(target=_worker, args=(orders, self.answers), daemon=True) for orders in self.orders]
-        for process in self.processes:
-            process.start()
-        for _ in self.processes:
-            self.answers.get()
-
-    def epoch(self) -> float:
-        for orders in self.orders:
-            orders.put(True)
-        return sum(self.answers.get() for _ in self.processes)
-
-    def close(self) -> None:
-        for orders in self.orders:
-            orders.put(False)
-
-
-def contestants(device: str) -> dict[str, Callable[[], float]]:
-    """Name -> a function that trains a while and returns images per second; each is warm."""
-    experiment = load_default()[EXPERIMENT]
-    data = arrays.load(experiment.data_set)
-    images, labels = data.train_images[:NOTEBOOK_IMAGES], data.train_labels[:NOTEBOOK_IMAGES]
-    cores = usable_cores()
-    found: dict[str, Callable[[], float]] = {
-        "notebook": NotebookTraining(experiment, images, labels, device, workers=0).epoch,
-        f"notebook, {cores} loader workers": NotebookTraining(experiment, images, labels, device, workers=cores).epoch,
-        "ours, plain torch": OwnTraining(device, cores, "eager", 6_400).epoch,
-        "ours": OwnTraining(device, cores, "auto").epoch,
-    }
-    if device == "cpu" and cores > 1:
-        found["ours, two runs"] = TwoRuns().epoch
-    for run in found.values():
-        run()
+    found = []
+    for name, factory, needs in (
+        ("notebook", "benchmarks.notebook_loop:NotebookTraining", ()),
+        ("Lightning", "benchmarks.lightning_loop:LightningTraining", ("lightning",)),
+    ):
+        found += [peer(f"{name}, {count or 'no'} loader workers", factory, needs, workers=count) for count in (0, cores)]
+    for backend, label in (("jax", "JAX"), ("torch", "torch")):
+        found.append(peer(f"Keras on {label}", "benchmarks.keras_fit:KerasTraining", ("keras", backend), backend))
     return found
 
 
+def ours(experiment: Experiment, device: str, cores: int) -> list[Entrant]:
+    """One run on all cores, the same on plain torch, and several at once: on a CPU in processes, on a GPU as a stack in one."""
+    found = [own_run("ours, plain torch", experiment, device, cores, engine="eager"), own_runs("ours", experiment, device, cores, 1)]
+    several = cores if device == "cpu" else STACKED
+    return found + ([own_runs(f"ours, {several} runs", experiment, device, cores, several)] if several > 1 else [])
+
+
+def own_run(name: str, experiment: Experiment, device: str, threads: int, processes: int = 1, engine: str = "auto") -> Entrant:
+    """A run of ours by itself in each process."""
+    arguments = {"experiment": experiment, "device": device, "threads": threads, "engine": engine}
+    return _entrant(name, "benchmarks.ours:OwnTraining", experiment, device, arguments, processes=processes)
+
+
+def own_runs(name: str, experiment: Experiment, device: str, cores: int, runs: int) -> Entrant:
+    """So many runs of ours at once, as the command line trains them on that device."""
+    if device == "cpu":
+        return own_run(name, experiment, device, max(1, cores // runs), processes=runs)
+    return _entrant(
+        name, "benchmarks.ours:OwnStack", experiment, device, {"experiment": experiment, "device": device, "threads": cores, "runs": runs}
+    )
+
+
+def _entrant(
+    name: str, factory: str, experiment: Experiment, device: str, arguments: dict[str, Any], environment: dict[str, str] | None = None,
+    **more: Any,
+) -> Entrant:  # fmt: skip
+    # a library that sees a GPU would take it; JAX would take most of its memory, and others wait in theirs
+    hidden = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"} if device == "cpu" else {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.3"}
+    return Entrant(
+        name, factory, arguments, batch_size=experiment.recipe.batch_size, parameters=experiment.budget.exact,
+        environment=hidden | (environment or {}), **more,
+    )  # fmt: skip
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=7)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--json", type=Path)
+    parser = task.parser(__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn (default: 3), at most an epoch")
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="only entrants whose name holds one of these words")
     arguments = parser.parse_args()
-    torch.set_num_threads(usable_cores())
-    try:
-        entries = contestants(arguments.device)
-    except DataError as error:
-        sys.exit(f"benchmark: {error}")
-    speeds: dict[str, list[float]] = {name: [] for name in entries}
-    for pair in range(arguments.pairs):
-        for name, run in entries.items():
-            speeds[name].append(run())
-        print(
-            f"pair {pair + 1}/{arguments.pairs}: " + "  ".join(f"{name} {values[-1]:,.0f}" for name, values in speeds.items()), flush=True
-        )
-    peers = [name for name in entries if name.startswith("notebook")]
-    fastest = max(peers, key=lambda name: statistics.median(speeds[name]))
-    print(f"\nmedian over {arguments.pairs} pairs; ratio to '{fastest}'")
-    print(f"{'':<30}{'images/s':>10}{'min':>9}{'max':>9}{'s/epoch':>9}{'ratio':>8}")
-    summary = {}
-    for name, values in speeds.items():
-        ratios = [own / peer for own, peer in zip(values, speeds[fastest], strict=True)]
-        middle = statistics.median(values)
-        summary[name] = {
-            "images_per_second": values,
-            "median": middle,
-            "ratio_to_fastest_notebook": statistics.median(ratios),
-            "ratios": ratios,
-        }
-        print(f"{name:<30}{middle:>10,.0f}{min(values):>9,.0f}{max(values):>9,.0f}{60_000 / middle:>9.1f}{statistics.median(ratios):>8.2f}")
+    task.require_data()
+    experiment, cores = task.experiment(), usable_cores()
+    entrants = [*peers(experiment, arguments.device, cores), *ours(experiment, arguments.device, cores)]
+    if arguments.only:
+        entrants = [entrant for entrant in entrants if any(word.lower() in entrant.name.lower() for word in arguments.only)]
+    found = {"experiment": experiment.name, "device": arguments.device, "environment": task.environment(arguments.device)}
+    print("  ".join(f"{key} {value}" for key, value in found["environment"].items()), flush=True)
+    records, left_out = hold(entrants, arguments.rounds, arguments.seconds, lambda line: print(line, flush=True))
+    if not records:
+        sys.exit("benchmark: no entrant trained")
+    found |= {"rounds": arguments.rounds, "turn_seconds": arguments.seconds} | standing.content(records, left_out)
+    print(f"\nmedians of {arguments.rounds} rounds; ratio to {found['fastest_peer'] or 'no peer'}; an epoch is {standing.EPOCH:,} images")
+    print(standing.table(found))
+    for name, reason in left_out.items():
+        print(f"left out: {name}: {reason}")
     if arguments.json:
-        content = {"experiment": EXPERIMENT, "device": arguments.device, "environment": stamp(arguments.device), "entries": summary}
-        arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
