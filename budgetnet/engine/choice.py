@@ -12,7 +12,6 @@ import itertools
 import json
 import logging
 import math
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,7 +31,8 @@ log = logging.getLogger(__name__)
 # On a CPU compiling takes longer than what it saves on the networks at hand (docs/performance.md): it has to be asked for.
 ENGINES = ("auto", "kernels", "eager", "channels-last", "compiled", "compiled-channels-last", "stacked", "grouped", "vmapped", "branches")
 PRECISIONS = ("auto", "fp32", "bf16")
-PROBED_SECONDS, PROBED_STEPS = 0.3, 10  # of each candidate: steps until one of the two is reached, after a first one
+# Steps of a candidate: first off the clock, then on it, until enough steps or seconds have gone by.
+WARM_UP, FEWEST, PROBED_STEPS, PROBED_SECONDS = 2, 3, 10, 0.3
 
 
 class EngineError(Exception):
@@ -144,18 +144,22 @@ def _read(key: str, builders: Mapping[tuple[str, str], Builder]) -> dict[str, An
 
 
 def _milliseconds(build: Builder, model: nn.Module, batch_size: int, image_shape: tuple[int, int, int]) -> float:
-    """Of one step, the median; infinite where the path cannot train the network. Neither the model nor a random state changes."""
+    """Of the fastest step, because whatever else the machine does only adds time; infinite where the path cannot train the network.
+
+    Neither the model nor a random state changes.
+    """
     with torch.random.fork_rng(devices=[]):
         images, labels = torch.randn(batch_size, *image_shape), torch.zeros(batch_size, dtype=torch.int64)
         try:
             path = build(copy.deepcopy(model))
-            path.step(images, labels)
+            for _ in range(WARM_UP):
+                path.step(images, labels)
         except (NotLowerable, RuntimeError, ValueError) as error:
             log.info("no candidate: %s", str(error).splitlines()[0])
             return math.inf
         times: list[float] = []
-        while len(times) < PROBED_STEPS and sum(times) < PROBED_SECONDS:
+        while len(times) < FEWEST or (len(times) < PROBED_STEPS and sum(times) < PROBED_SECONDS):
             started = time.perf_counter()
             path.step(images, labels)
             times.append(time.perf_counter() - started)
-    return round(1000 * statistics.median(times), 3)
+    return round(1000 * min(times), 3)
