@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from budgetnet.cli import main
 from budgetnet.definition import Protocol, ReduceLROnPlateau, change, derive
 from budgetnet.engine.choice import EngineError, Settings
 from budgetnet.engine.loop import Diverged
@@ -102,6 +103,21 @@ def test_too_little_memory_for_all_is_enough_for_half(tmp_path, monkeypatch):
     assert "memory is too small for this run" in str(run_together(SMALL, [7], options(tmp_path), Silent())[7])
 
 
+def test_a_checkpoint_that_cannot_go_on_ends_its_own_run_only(tmp_path):
+    run(SMALL, 0, Options(tmp_path, Settings(engine="eager"), epochs=1), Silent())
+    outcomes = run_together(SMALL, [0, 1], options(tmp_path), Silent())
+    assert "begun with (cpu, eager, fp32)" in str(outcomes[0])
+    assert outcomes[1].finished
+
+
+def test_seeds_on_a_cpu_are_stacked_where_that_is_asked_for(tmp_path, monkeypatch):
+    at_once, groups = together._train_at_once, []
+    monkeypatch.setattr(together, "_train_at_once", lambda sessions, *rest: groups.append(len(sessions)) or at_once(sessions, *rest))
+    status = main(["run", "small", "--seeds", "0-2", "--epochs", "1", "--engine", "stacked", "--device", "cpu", "--runs", str(tmp_path),
+                   "--catalogue", "tests.own_catalogue"])  # fmt: skip
+    assert (status, groups) == (0, [3])
+
+
 def test_a_rate_that_follows_the_validation_trains_seeds_apart(tmp_path, monkeypatch):
     plateau = derive(SMALL, "plateau", recipe=change(schedule=ReduceLROnPlateau(), protocol=Protocol("holdout", holdout=200)))
     at_once, groups = together._train_at_once, []
@@ -116,8 +132,9 @@ def test_what_cannot_be_stacked_is_refused_or_trained_one_by_one(tmp_path, monke
         raise together.NotStackable("it is a poem")
 
     monkeypatch.setattr(together, "StackedTraining", unstackable)
-    with pytest.raises(EngineError, match="small-and-short cannot be trained as a stack: it is a poem; use --engine eager"):
-        run_together(SMALL, [0], options(tmp_path), Silent())
+    [refused] = run_together(SMALL, [0], options(tmp_path), Silent()).values()
+    assert isinstance(refused, EngineError)
+    assert str(refused) == "small-and-short cannot be trained as a stack: it is a poem; use --engine eager"
     outcomes = run_together(SMALL, [0, 1], Options(runs=tmp_path, settings=Settings(engine="auto"), epochs=1), Silent())
     assert {outcome.engine for outcome in outcomes.values()} == {"eager"}
     assert "it is a poem" in (tmp_path / "small-and-short" / "seed-0" / "log.txt").read_text()

@@ -23,7 +23,7 @@ from budgetnet.jobs import Failure, Job, Outcome, WorkerDied, run_all, workers_f
 from budgetnet.progress import ConsoleProgress
 from budgetnet.report.tables import verdict_lines
 from budgetnet.results import Result, ResultError
-from budgetnet.run import BudgetExceeded, Options, assert_budget, resolve_device, target_epochs
+from budgetnet.run import BudgetExceeded, Options, assert_budget, resolve_device, target_epochs, trains_together
 from budgetnet.rundir import RunDirectoryError
 from budgetnet.verdict import aim_verdict
 
@@ -47,7 +47,8 @@ def run(arguments: Namespace, catalogue: Catalogue) -> int:
     except tuple(STATUS) as error:
         return complain(error, status_of(error))
     jobs = [Job(experiment, seed) for experiment in experiments for seed in arguments.seeds]
-    workers = workers_for(len(jobs), options.settings.device, arguments.workers)
+    together = trains_together(options.settings) and arguments.workers is None
+    workers = 1 if together else workers_for(len(jobs), options.settings.device, arguments.workers)
     if workers == 1 and options.settings.device == "cpu":
         torch.set_num_threads(options.settings.threads)
     outcomes = run_all(jobs, options, workers, ConsoleProgress())

@@ -28,7 +28,7 @@ from budgetnet.engine.paths import EagerPath, KernelPath, Path
 
 log = logging.getLogger(__name__)
 
-# On a CPU compiling takes longer than what it saves on the networks at hand (docs/performance.md): it has to be asked for.
+# Compiling delays the first step by more than a probe may take, so it has to be asked for.
 ENGINES = ("auto", "kernels", "eager", "channels-last", "compiled", "compiled-channels-last", "stacked", "grouped", "vmapped", "branches")
 PRECISIONS = ("auto", "fp32", "bf16")
 # Steps of a candidate: first off the clock, then on it, until enough steps or seconds have gone by.

@@ -50,7 +50,7 @@ def trains_together(settings: Settings) -> bool:
 def run_together(experiment: Experiment, seeds: Sequence[int], options: Options, progress: Progress) -> Outcomes:
     """Train the seeds of one experiment at once, or take them up where they were left: a result for each, or the error that ended it.
 
-    Raises what would end all of them: BudgetExceeded before any data is read, DataError, EngineError.
+    Raises what would end all of them before they start: BudgetExceeded before any data is read, DataError.
     """
     keep_freed_memory()
     assert_budget(experiment)

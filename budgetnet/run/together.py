@@ -40,10 +40,15 @@ def _of_one_epoch(sessions: Sequence[Session]) -> list[list[Session]]:
 
 
 def train_together(sessions: Sequence[Session], data_set: arrays.Arrays, settings: Settings) -> Outcomes:
-    """A result for each seed, or the error that ended its run. Raises EngineError where a stack is insisted on and cannot be."""
+    """A result for each seed, or the error that ended its run; what ends one group does not end the others."""
     outcomes: Outcomes = {}
     for group in _of_one_epoch(sessions):
-        outcomes |= _train(group, data_set, settings)
+        try:
+            outcomes |= _train(group, data_set, settings)
+        except Exception as error:
+            for session in group:
+                session.fail(error)
+            outcomes |= {session.seed: error for session in group}
     return outcomes
 
 

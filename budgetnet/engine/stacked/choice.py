@@ -31,8 +31,12 @@ def possible_layouts(stack: Stack, masks: Masks, engine: str = "stacked") -> dic
 
 
 def fastest(candidates: Mapping[str, Callable[[], None]]) -> str:
-    """The name whose step takes the GPU least time; each is called once before the clock starts."""
+    """The name whose step takes the GPU least time; each is called once before the clock starts.
+
+    Raises NotStackable where none runs, torch.OutOfMemoryError where that is for lack of memory.
+    """
     milliseconds = {}
+    exhausted: torch.OutOfMemoryError | None = None
     for name, step in candidates.items():
         try:
             step()
@@ -42,10 +46,15 @@ def fastest(candidates: Mapping[str, Callable[[], None]]) -> str:
                 step()
             end.record()
             end.synchronize()
+        except torch.OutOfMemoryError as error:  # another layout may need less; if none does, fewer networks at once will
+            exhausted = error
+            continue
         except RuntimeError as error:  # a layout that the device or this version of torch cannot run is no candidate
             log.info("stacked networks cannot be computed %s: %s", name, str(error).splitlines()[0])
             continue
         milliseconds[name] = begin.elapsed_time(end) / MEASURED_STEPS
+    if not milliseconds and exhausted is not None:
+        raise exhausted
     if not milliseconds:
         raise NotStackable("no layout runs on this device")
     best = min(milliseconds, key=milliseconds.__getitem__)
