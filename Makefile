@@ -16,14 +16,16 @@ PORTS     := explore-separable explore-separable-bn explore-separable-dropout ex
 	lenet lenet-deeper lenet-augmented cnn3-lenet cnn3-lenet-bn cnn3-vgg cnn3-vgg-bn cnn3-seven cnn3-seven-bn \
 	mlp-2 mlp-2-bn mlp-3 mlp-3-bn mlp-5 mlp-5-bn
 DOCUMENTS := separable lenets convnets mlps
+BENCHES   := $(addprefix bench-,depthwise freed-memory progression roofline scaling start-up subnormals verdicts)
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore choices report tensorboard test bench lint clean
+.PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore choices report tensorboard test bench $(BENCHES) lint clean
 
 help: ## show this table
 	@awk 'BEGIN {FS = ":.*## "} /^[^\t#].*:.*## / {n = $$1; gsub(/\$$\(STEPS\)/, "step-01 .. step-13", n); \
 		gsub(/\$$\(TWINS\)/, "step-01-pointwise .. step-13-pointwise", n); \
-		gsub(/\$$\(PORTS\)/, "lenet, mlp-2, cnn3-vgg, ...", n); gsub(/\$$\(DOCUMENTS\)/, "separable, lenets, convnets, mlps", n); printf "  %-38s %s\n", n, $$2}' $(MAKEFILE_LIST)
+		gsub(/\$$\(PORTS\)/, "lenet, mlp-2, cnn3-vgg, ...", n); gsub(/\$$\(DOCUMENTS\)/, "separable, lenets, convnets, mlps", n); \
+		gsub(/\$$\(BENCHES\)/, "bench-roofline, bench-scaling, ...", n); printf "  %-38s %s\n", n, $$2}' $(MAKEFILE_LIST)
 	@printf '\n  %s\n' 'SEEDS=0-4 (now $(SEEDS)), DEVICE=auto|cuda|cpu (now $(DEVICE)) and EPOCHS=2 (stop early) pass through.'
 
 $(READY): setup.cfg pyproject.toml
@@ -85,6 +87,9 @@ test: $(READY) ## run the tests
 
 bench: $(PEERS) ## measure training speed against a notebook's loop, PyTorch Lightning and Keras
 	$(VENV)/bin/python -m benchmarks.training_speed
+
+$(BENCHES): $(READY) ## one of the other benchmarks; what it takes: python -m benchmarks.roofline --help
+	$(VENV)/bin/python -m benchmarks.$(subst -,_,$(@:bench-%=%))
 
 lint: $(READY) ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -1,0 +1,151 @@
+"""Whether the fast path changes a verdict: plain torch in fp32 and the path that is the default here, the same seeds, side by side.
+
+    python -m benchmarks.verdicts [step-09 …] [--seeds 0-4] [--runs runs/verdicts] [--device cpu|cuda] [--json FILE]
+
+Trains every run in full, into ``<runs>/reference`` and ``<runs>/fast``; what is finished there is kept, so that it may be
+interrupted. The two paths draw the same numbers but round differently, so that single seeds differ as two seeds
+do: it is the verdicts, and the interval of the difference of the means, that are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import task
+from budgetnet.catalogue import load_default
+from budgetnet.cli import parse_seeds
+from budgetnet.definition import Experiment
+from budgetnet.engine.choice import Settings
+from budgetnet.environment import usable_cores
+from budgetnet.jobs import Failure, Job, run_all, workers_for
+from budgetnet.progress import ConsoleProgress
+from budgetnet.report.text import aligned
+from budgetnet.results import Result
+from budgetnet.run import Options, resolve_device, trains_together
+from budgetnet.verdict import AimVerdict, Comparison, ReproductionVerdict, aim_verdict, compare, reproduction_verdict
+
+STEPS = ("step-09", "step-10", "step-11", "step-12", "step-13")
+PATHS = {"reference": ("eager", "fp32"), "fast": ("auto", "auto")}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One experiment on one path: the last epoch's accuracy of every seed, in percent, and what is said about them."""
+
+    experiment: Experiment
+    accuracies: tuple[float, ...]
+    engines: tuple[str, ...]
+    seconds: float
+
+    @cached_property
+    def aim(self) -> AimVerdict:
+        return aim_verdict(self.accuracies, self.experiment.aim.accuracy if self.experiment.aim else None)
+
+    @cached_property
+    def reproduction(self) -> ReproductionVerdict:
+        reported = self.experiment.reported
+        return reproduction_verdict(self.accuracies, reported.validation_accuracy if reported else None)
+
+    @property
+    def text(self) -> str:
+        if self.aim.mean is None:
+            return "–"
+        return f"{self.aim.mean:.2f}" + (f" ± {self.aim.sd:.2f}" if self.aim.sd is not None else "")
+
+
+@dataclass(frozen=True)
+class Pair:
+    reference: Side
+    fast: Side
+
+    @property
+    def changed(self) -> bool:
+        """Whether one of the two verdicts is another word on the other path."""
+        return (self.reference.aim.word, self.reference.reproduction.word) != (self.fast.aim.word, self.fast.reproduction.word)
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        return compare(self.reference.accuracies, self.fast.accuracies)
+
+
+def side(experiment: Experiment, results: Sequence[Result]) -> Side:
+    """The finished ones of ``results`` that are of this experiment."""
+    own = [result for result in results if result.experiment == experiment.name and result.finished]
+    engines = tuple(dict.fromkeys(f"{result.engine} {result.precision}" for result in own))
+    seconds = sum(result.seconds for result in own) / len(own) if own else 0.0
+    return Side(experiment, tuple(result.last.validation_accuracy for result in own), engines, seconds)
+
+
+def train(jobs: Sequence[Job], runs: Path, path: str, device: str) -> list[Result]:
+    """Train what is not finished on one path; a failure ends the benchmark."""
+    engine, precision = PATHS[path]
+    settings = Settings(device=device, engine=engine, threads=usable_cores(), precision=precision)
+    workers = 1 if trains_together(settings) else workers_for(len(jobs), device, None)
+    outcomes = run_all(jobs, Options(runs=runs / path, settings=settings), workers, ConsoleProgress())
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            sys.exit(f"benchmark: {outcome.job.name} failed on the {path} path: {outcome.error}")
+    return [outcome for outcome in outcomes if isinstance(outcome, Result)]
+
+
+def table(pairs: Sequence[Pair]) -> str:
+    rows: list[tuple[Any, ...]] = [("experiment", "seeds", "path", "%", "aim", "reproduction", "fast − reference, 95 %", "s a run")]
+    for pair in pairs:
+        found = pair.comparison
+        interval = "–" if found.lower is None else f"{found.difference:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})"
+        for name, own, told in (("reference", pair.reference, ""), ("fast", pair.fast, interval)):
+            path = f"{name} ({', '.join(own.engines)})"
+            rows.append(
+                (own.experiment.name, len(own.accuracies), path, own.text, own.aim.text, own.reproduction.text, told, f"{own.seconds:.0f}")
+            )
+    return aligned(rows, right={1, 7})
+
+
+def content(pairs: Sequence[Pair]) -> dict[str, Any]:
+    """All figures, JSON-ready."""
+
+    def one(own: Side) -> dict[str, Any]:
+        return {
+            "accuracies": own.accuracies, "engines": own.engines, "seconds_a_run": own.seconds, "aim": own.aim.as_dict(),
+            "reproduction": own.reproduction.as_dict(),
+        }  # fmt: skip
+
+    return {
+        pair.reference.experiment.name: {
+            "reference": one(pair.reference), "fast": one(pair.fast), "comparison": pair.comparison.as_dict(), "changed": pair.changed,
+        }
+        for pair in pairs
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = task.parser(__doc__)
+    parser.add_argument("experiments", nargs="*", default=STEPS, help=f"default: {' '.join(STEPS)}")
+    parser.add_argument("--seeds", type=parse_seeds, default=parse_seeds("0-4"), help="default: 0-4")
+    parser.add_argument("--runs", type=Path, default=Path("runs/verdicts"), metavar="DIR")
+    arguments = parser.parse_args()
+    task.require_data()
+    device = resolve_device(arguments.device)
+    torch.set_num_threads(usable_cores())
+    experiments = load_default().select(arguments.experiments)
+    jobs = [Job(experiment, seed) for experiment in experiments for seed in arguments.seeds]
+    found = {path: train(jobs, arguments.runs, path, device) for path in PATHS}
+    pairs = [Pair(side(experiment, found["reference"]), side(experiment, found["fast"])) for experiment in experiments]
+    print(f"\n{table(pairs)}")
+    changed = [pair.reference.experiment.name for pair in pairs if pair.changed]
+    print(f"\nverdicts that differ: {', '.join(changed) or 'none'}")
+    if arguments.json:
+        made = {"seeds": arguments.seeds, "environment": task.environment(device), "experiments": content(pairs)}
+        arguments.json.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

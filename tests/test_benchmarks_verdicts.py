@@ -1,0 +1,50 @@
+"""The two paths side by side: what counts as a changed verdict, and that both are really trained."""
+
+import json
+import sys
+from dataclasses import replace
+
+from benchmarks import task, verdicts
+from benchmarks.verdicts import Pair, Side
+from budgetnet.catalogue import Catalogue, load_default
+from budgetnet.data import arrays
+from budgetnet.data.specs import DIGITS
+
+STEP = load_default()["step-13"]
+
+
+def pair(reference, fast):
+    return Pair(*(Side(STEP, tuple(accuracies), ("eager fp32",), 1.0) for accuracies in (reference, fast)))
+
+
+def test_another_word_is_a_changed_verdict():
+    assert not pair((99.5, 99.51, 99.52), (99.49, 99.51, 99.53)).changed
+    assert pair((99.5, 99.51, 99.52), (99.2, 99.21, 99.22)).changed
+    assert pair((99.3, 99.4, 99.5), (99.5, 99.51, 99.52)).changed
+
+
+def test_table_and_figures_name_both_paths():
+    found = pair((99.3, 99.4, 99.5), (99.4, 99.5, 99.6))
+    first, second = verdicts.table([found]).splitlines()[2:]
+    assert "reference (eager fp32)" in first
+    assert "99.40 ± 0.10" in first
+    assert "99.50 ± 0.10" in second
+    assert "+0.100 (-0.127 to +0.327)" in second
+    figures = json.loads(json.dumps(verdicts.content([found])))["step-13"]
+    assert figures["comparison"]["word"] == "undecided"
+    assert figures["reference"]["accuracies"] == [99.3, 99.4, 99.5]
+
+
+def test_trains_both_paths_and_keeps_what_is_finished(tmp_path, monkeypatch, capsys):
+    small = replace(STEP, name="small", parent=None, data_set=DIGITS, recipe=replace(STEP.recipe, epochs=1))
+    monkeypatch.setattr(task, "require_data", lambda: arrays.load(DIGITS, None))
+    monkeypatch.setattr(verdicts, "load_default", lambda: Catalogue([small]))
+    monkeypatch.setattr(sys, "argv", ["verdicts", "small", "--seeds", "0", "--runs", str(tmp_path), "--json", str(tmp_path / "found.json")])
+    verdicts.main()
+    said = capsys.readouterr().out
+    assert "reference (eager fp32)" in said
+    assert "verdicts that differ:" in said
+    assert (tmp_path / "fast" / "small" / "seed-0" / "result.json").exists()
+    first = json.loads((tmp_path / "found.json").read_text())["experiments"]
+    verdicts.main()
+    assert json.loads((tmp_path / "found.json").read_text())["experiments"] == first
