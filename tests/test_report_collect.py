@@ -48,13 +48,24 @@ def test_seeds_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert [result.seed for result in row_of(tmp_path / "runs").results] == [0, 2, 10]
 
 
-def test_the_first_root_with_finished_runs_is_used_alone(tmp_path: Path) -> None:
-    store(tmp_path / "runs", demo_result(STEP, 0, 99.4, epochs=3))
-    store_seeds(tmp_path / "results" / "one", STEP, [99.41, 99.42])
-    store_seeds(tmp_path / "results" / "two", STEP, [99.1, 99.2, 99.3])
-    row = row_of(tmp_path / "runs", tmp_path / "results" / "one", tmp_path / "results" / "two")
-    assert (row.place, row.accuracies) == ("one", [99.41, 99.42])
-    assert row.notes == ("1 unfinished run (your runs), not counted", "3 more seeds on two, not counted here")
+def test_one_root_is_used_alone_the_first_that_can_be_judged(tmp_path: Path) -> None:
+    roots = [tmp_path / "runs", *(tmp_path / "results" / name for name in ("one", "two", "three"))]
+    store(roots[0], demo_result(STEP, 0, 99.4, epochs=3))
+    store_seeds(roots[1], STEP, [99.41, 99.42])
+    assert row_of(*roots).accuracies == [99.41, 99.42]
+    store_seeds(roots[2], STEP, [99.1, 99.2, 99.3])
+    store_seeds(roots[3], STEP, [99.0] * 4)
+    row = row_of(*roots)
+    assert (row.place, row.accuracies) == ("two", [99.1, 99.2, 99.3])
+    assert row.notes == (
+        "1 unfinished run (your runs), not counted", "2 more seeds on one, not counted here", "4 more seeds on three, not counted here",
+    )  # fmt: skip
+
+
+def test_ones_own_runs_come_before_those_that_can_be_judged(tmp_path: Path) -> None:
+    store_seeds(tmp_path / "results" / "one", STEP, [99.1, 99.2, 99.3])
+    store_seeds(tmp_path / "runs", STEP, [99.41])
+    assert row_of(tmp_path / "results" / "one", tmp_path / "runs").accuracies == [99.41]
 
 
 def test_stale_results_are_shown_and_never_mixed_in(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from budgetnet.definition import Experiment, definition_hash
 from budgetnet.diagnostics.record import Diagnostics
 from budgetnet.report.diagnosed import first_record
 from budgetnet.results import Result, ResultError, read_result
-from budgetnet.verdict import AimVerdict, Comparison, ReproductionVerdict, aim_verdict, compare, reproduction_verdict
+from budgetnet.verdict import MIN_SEEDS, AimVerdict, Comparison, ReproductionVerdict, aim_verdict, compare, reproduction_verdict
+
+OWN_RUNS = "your runs"
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,9 @@ class Pair:
 def collect(catalogue: Catalogue, roots: Sequence[Path]) -> list[Row]:
     """A row for every experiment of the catalogue, in its order.
 
-    For each experiment the first root with a finished run of the present definition is used; without one, the first
-    with a partial run, then the first with a stale one. A record that cannot be read becomes a note of its row.
+    For each experiment your own finished runs of the present definition are used, else those of the first root that has enough of them
+    for a verdict, else of the first that has any; without one, the first with a partial run, then the first with a stale
+    one. A record that cannot be read becomes a note of its row.
     """
     rows = []
     for experiment in catalogue:
@@ -152,7 +155,7 @@ def twins(rows: Sequence[Row]) -> list[Pair]:
 def place_name(root: Path) -> str:
     """What a report calls a root: ``runs`` is 'your runs', ``results/<hardware>`` the hardware."""
     name = root.name or root.resolve().name
-    return "your runs" if name == "runs" else name
+    return OWN_RUNS if name == "runs" else name
 
 
 def read_shelf(root: Path, experiment: Experiment) -> Shelf:
@@ -195,8 +198,10 @@ def check(result: Result, directory: Path, experiment: Experiment) -> None:
 
 def make_row(experiment: Experiment, parent: Experiment | None, shelves: Sequence[Shelf]) -> Row:
     """Choose the shelf that stands for the experiment and say what the others hold."""
-    chosen = next((s for s in shelves if s.current), None) or next((s for s in shelves if s.partial), None)
-    chosen = chosen or next((s for s in shelves if s.stale), None)
+    finished = [shelf for shelf in shelves if shelf.current]
+    wanted = (lambda s: s.place == OWN_RUNS, lambda s: len(s.current) >= MIN_SEEDS, lambda s: True)
+    chosen = next((shelf for fits in wanted for shelf in finished if fits(shelf)), None)
+    chosen = chosen or next((s for s in shelves if s.partial), None) or next((s for s in shelves if s.stale), None)
     notes = [f"unreadable ({shelf.place}): {problem}" for shelf in shelves for problem in shelf.problems]
     for shelf in shelves:
         notes += left_out(shelf, shelf is chosen, chosen is not None and bool(chosen.current))
