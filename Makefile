@@ -16,7 +16,7 @@ PORTS     := explore-separable explore-separable-bn explore-separable-dropout ex
 	lenet lenet-deeper lenet-augmented cnn3-lenet cnn3-lenet-bn cnn3-vgg cnn3-vgg-bn cnn3-seven cnn3-seven-bn \
 	mlp-2 mlp-2-bn mlp-3 mlp-3-bn mlp-5 mlp-5-bn
 DOCUMENTS := separable lenets convnets mlps
-BENCHES   := $(addprefix bench-,depthwise freed-memory progression roofline scaling start-up subnormals verdicts)
+BENCHES   := $(addprefix bench-,depthwise freed-memory inference progression roofline scaling start-up subnormals verdicts)
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore choices report tensorboard test bench $(BENCHES) lint clean

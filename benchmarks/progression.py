@@ -20,11 +20,11 @@ from typing import Any
 import torch
 
 from benchmarks import task
+from budgetnet.arguments.types import parse_seeds
 from budgetnet.catalogue import load_default
-from budgetnet.cli import parse_seeds
 from budgetnet.engine.choice import Settings
 from budgetnet.environment import usable_cores
-from budgetnet.jobs import Failure, Job, run_all, workers_for
+from budgetnet.jobs.running import Failure, Job, run_all, workers_for
 from budgetnet.progress import ConsoleProgress
 from budgetnet.run import Options, resolve_device
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from budgetnet import __version__
 
+INSTRUCTION_SETS = ("amx", "asimd", "avx", "bmi", "f16c", "fma", "sse", "ssse", "sve")
 PACKAGES = ("torch", "torchvision", "numpy", "scipy")
 
 
@@ -28,6 +29,16 @@ def cpu_name() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def instruction_sets() -> frozenset[str]:
+    """The processor's extensions that compiled code may rely on, as Linux names them; empty where that is unknown."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    words = next((line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))), [])
+    return frozenset(word for word in words if word.startswith(INSTRUCTION_SETS))
 
 
 def usable_cores() -> int:

@@ -109,7 +109,7 @@ def test_progression_compares_the_sum_with_all_together(tmp_path):
     pytest.importorskip("sklearn")
     from benchmarks.progression import by_step, compare
     from budgetnet.catalogue import Catalogue
-    from budgetnet.jobs import Job
+    from budgetnet.jobs.running import Job
     from budgetnet.run import Options
     from tests.own_catalogue import CATALOGUE
 

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from budgetnet import cli
+from budgetnet.arguments import types
 from budgetnet.catalogue import load_default
 
 ROOT = Path(__file__).parent.parent
 OWN = ["--catalogue", str(Path(__file__).parent / "own_catalogue.py")]
-COMMANDS = ("list", "show", "diff", "check", "run", "eval", "inspect", "report", "sweep")
+COMMANDS = ("list", "show", "diff", "check", "run", "eval", "inspect", "report", "sweep", "compile", "predict")
 
 
 def main(*arguments):
@@ -50,7 +51,15 @@ def test_list_imports_no_torch():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["show", "step-7"], ["diff", "step-06", "step-7"], ["check", "step-7"], ["run", "step-7"], ["eval", "step-7"], ["inspect", "step-7"]],
+    [
+        ["show", "step-7"],
+        ["diff", "step-06", "step-7"],
+        ["check", "step-7"],
+        ["run", "step-7"],
+        ["eval", "step-7"],
+        ["inspect", "step-7"],
+        ["compile", "step-7"],
+    ],
     ids=" ".join,
 )
 def test_unknown_name_is_a_usage_error_with_near_names(arguments, capsys):
@@ -68,7 +77,7 @@ def test_seeds_that_are_none_are_a_usage_error(seeds, capsys):
 
 @pytest.mark.parametrize(("text", "seeds"), [("3", (3,)), ("0-2", (0, 1, 2)), ("5,0-1,1", (0, 1, 5))])
 def test_seeds(text, seeds):
-    assert cli.parse_seeds(text) == seeds
+    assert types.parse_seeds(text) == seeds
 
 
 def test_check_prints_one_aligned_table(capsys):

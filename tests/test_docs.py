@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from budgetnet.arguments import build_parser
 from budgetnet.catalogue import load, load_default
-from budgetnet.cli import build_parser, main
+from budgetnet.cli import main
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from budgetnet import cli
+from budgetnet.arguments import types
 from budgetnet.definition import SGD, Recipe
 from budgetnet.engine import choice
 from budgetnet.engine.choice import EngineError, Settings, choose_path
@@ -102,8 +102,8 @@ def test_options_fix_the_path(own_cache, kernels):
 
 
 def test_the_command_line_offers_every_engine():
-    assert cli.ENGINES == choice.ENGINES
-    assert cli.PRECISIONS == choice.PRECISIONS
+    assert types.ENGINES == choice.ENGINES
+    assert types.PRECISIONS == choice.PRECISIONS
 
 
 def test_insisting_on_kernels_that_cannot_be_had_says_why():

@@ -8,7 +8,7 @@ import torch
 
 from budgetnet.catalogue import Catalogue
 from budgetnet.engine.loop import Diverged
-from budgetnet.jobs import Failure, Job, WorkerDied, run_all, workers_for
+from budgetnet.jobs.running import Failure, Job, WorkerDied, run_all, workers_for
 from budgetnet.progress import ConsoleProgress
 from budgetnet.results import Result
 from budgetnet.run import Options

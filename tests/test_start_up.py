@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from budgetnet import params, processes
+from budgetnet import params
 from budgetnet.catalogue import load_default
 from budgetnet.definition import Budget, change, derive
+from budgetnet.jobs import processes
 from budgetnet.run import build_model, gate
 from tests.own_catalogue import SMALL
 
@@ -111,7 +112,7 @@ def test_workers_are_forked_from_one_server_ignore_ctrl_c_and_inherit_no_thread(
 
 @linux
 def test_the_server_has_torch_and_ends_with_a_parent_that_is_killed():
-    code = "from budgetnet import processes; processes.prepare(2, 'cpu', 2); print('ready', flush=True); import time; time.sleep(600)"
+    code = "from budgetnet.jobs import processes; processes.prepare(2, 'cpu', 2); print('ready', flush=True); import time; time.sleep(600)"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as parent:
         try:
             parent.stdout.readline()

@@ -10,7 +10,7 @@ pytest.importorskip("sklearn")
 
 from budgetnet import cli
 from budgetnet.commands import sweeping
-from budgetnet.jobs import Failure, WorkerDied, run_supplied
+from budgetnet.jobs.running import Failure, WorkerDied, run_supplied
 from budgetnet.results import Result
 from budgetnet.rundir import RunInUse
 from budgetnet.study_results import read_plan, read_study

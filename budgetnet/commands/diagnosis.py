@@ -7,7 +7,7 @@ from pathlib import Path
 
 from budgetnet.catalogue import Catalogue
 from budgetnet.cli import DATA, OTHER, complain
-from budgetnet.commands.evaluation import WeightsError, confusion_text, find_weights, load_weights
+from budgetnet.commands.evaluation import confusion_text
 from budgetnet.commands.reporting import result_roots
 from budgetnet.data import arrays
 from budgetnet.data.files import DataError
@@ -19,6 +19,7 @@ from budgetnet.report.text import aligned
 from budgetnet.results import ResultError, read_result
 from budgetnet.run import build_model, resolve_device
 from budgetnet.rundir import RunDirectory
+from budgetnet.weights import WeightsError, find_weights, load_weights
 
 BATCH = 500
 

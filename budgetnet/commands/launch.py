@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from budgetnet.catalogue import Catalogue
-from budgetnet.processes import prepare
+from budgetnet.jobs.processes import prepare
 
 
 def run(arguments: Namespace, catalogue: Catalogue) -> int:

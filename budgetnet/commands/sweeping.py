@@ -6,10 +6,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from budgetnet import processes
 from budgetnet.catalogue import Catalogue
 from budgetnet.cli import OK, OTHER, complain
 from budgetnet.definition import DefinitionError, Plan, Study
+from budgetnet.jobs import processes
 from budgetnet.study_results import PLAN, STUDIES, read_plan
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from budgetnet.definition import DefinitionError, Experiment
 from budgetnet.engine.choice import EngineError, Settings
 from budgetnet.engine.loop import Diverged
 from budgetnet.environment import usable_cores
-from budgetnet.jobs import Failure, Job, Outcome, WorkerDied, run_all, workers_for
+from budgetnet.jobs.running import Failure, Job, Outcome, WorkerDied, run_all, workers_for
 from budgetnet.progress import ConsoleProgress
 from budgetnet.report.tables import verdict_lines
 from budgetnet.results import Result, ResultError

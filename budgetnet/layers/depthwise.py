@@ -31,6 +31,9 @@ def depthwise_same(images: Tensor, weight: Tensor) -> Tensor:
     if torch.is_autocast_enabled(kind):
         precision = torch.get_autocast_dtype(kind)
         images, weight = images.to(precision), weight.to(precision)
+    if torch.compiler.is_exporting():  # other compilers know the ordinary form, and have no backward pass to be slow in
+        rows, columns = same_padding(weight.shape[-2]), same_padding(weight.shape[-1])
+        return functional.conv2d(_padded(images, rows, columns), weight, groups=weight.shape[0])
     result: Tensor = _DepthwiseSame.apply(images, weight)
     return result
 

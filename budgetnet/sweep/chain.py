@@ -10,7 +10,7 @@ from pathlib import Path
 
 from budgetnet.definition import Experiment, Plan, Point, Study, definition_hash
 from budgetnet.definition.study import at
-from budgetnet.jobs import Failure, Job, run_all, run_supplied, workers_for
+from budgetnet.jobs.running import Failure, Job, run_all, run_supplied, workers_for
 from budgetnet.progress import ConsoleProgress
 from budgetnet.results import Result, read_result
 from budgetnet.run import Options

@@ -15,8 +15,8 @@ from budgetnet.data.files import DataError
 from budgetnet.definition import DefinitionError, Experiment, Point
 from budgetnet.engine.choice import EngineError
 from budgetnet.engine.loop import Diverged
-from budgetnet.jobs import Failure, Job, Supply, WorkerDied
-from budgetnet.jobs import Outcome as RunOutcome
+from budgetnet.jobs.running import Failure, Job, Supply, WorkerDied
+from budgetnet.jobs.running import Outcome as RunOutcome
 from budgetnet.metrics import EpochRecord
 from budgetnet.results import ResultError
 from budgetnet.run import BudgetExceeded

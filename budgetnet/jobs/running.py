@@ -11,10 +11,10 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from budgetnet.environment import usable_cores
-from budgetnet.job import Failure, Job, Outcome, Supply, WorkerDied, run_here
+from budgetnet.jobs.job import Failure, Job, Outcome, Supply, WorkerDied, run_here
+from budgetnet.jobs.workers import run_in_workers
 from budgetnet.progress import ConsoleProgress
 from budgetnet.run import Options, run_together, trains_together
-from budgetnet.workers import run_in_workers
 
 __all__ = ["Failure", "Job", "Outcome", "Supply", "WorkerDied", "run_all", "run_supplied", "workers_for"]
 

@@ -14,9 +14,9 @@ from multiprocessing.connection import wait
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
-from budgetnet import processes
 from budgetnet.environment import usable_cores
-from budgetnet.job import Failure, Job, Outcome, Supply, WorkerDied, run_here
+from budgetnet.jobs import processes
+from budgetnet.jobs.job import Failure, Job, Outcome, Supply, WorkerDied, run_here
 from budgetnet.progress import ConsoleProgress, PipeProgress
 from budgetnet.run import Options
 

@@ -1,0 +1,109 @@
+"""``predict``: which digits pictures show."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from budgetnet.catalogue import Catalogue
+from budgetnet.cli import OK, OTHER, complain
+from budgetnet.commands.reporting import result_roots
+from budgetnet.definition import Experiment
+from budgetnet.inference.artifact import read_sidecar
+from budgetnet.inference.errors import InferenceError, InputError
+from budgetnet.inference.pictures import read_images
+from budgetnet.inference.predictor import Predictor
+from budgetnet.inference.store import best_artifact
+from budgetnet.results import ResultError
+from budgetnet.weights import WeightsError, find_weights, load_trained
+
+SURE = 0.9  # below it, the second guess is shown as well
+SHEET_COLUMNS, SHEET_SCALE = 10, 3
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One image of a file, and what was said about it."""
+
+    name: str
+    image: npt.NDArray[Any]
+    digit: int
+    probabilities: npt.NDArray[np.float32]
+
+    @property
+    def text(self) -> str:
+        first, second = np.argsort(self.probabilities)[::-1][:2]
+        sure = f"{100 * self.probabilities[first]:.1f} %"
+        other = f", or {second} with {100 * self.probabilities[second]:.1f} %" if self.probabilities[first] < SURE else ""
+        return f"{self.name}: {self.digit} ({sure}{other})"
+
+
+def predict(arguments: Namespace, catalogue: Catalogue) -> int:
+    """A line per picture; a file that cannot be read is a sentence and does not keep the others from it."""
+    try:
+        predictor, source = _predictor(arguments, catalogue)
+    except (WeightsError, ResultError, InferenceError) as error:
+        return complain(error, OTHER)
+    print(f"budgetnet: predicting with {source}", file=sys.stderr)
+    status, seen = OK, []
+    for path in arguments.files:
+        try:
+            for one in _predicted(path, predictor):
+                seen.append(one)
+                if not arguments.json:
+                    print(one.text, flush=True)
+        except InputError as error:
+            status = complain(error, OTHER)
+    if arguments.json:
+        rows = [{"image": one.name, "digit": one.digit, "probabilities": [round(float(p), 6) for p in one.probabilities]} for one in seen]
+        print(json.dumps(rows, indent=1))
+    if arguments.save_seen is not None and seen:
+        _save_sheet([one.image for one in seen], arguments.save_seen)
+    return status
+
+
+def _predicted(path: Path, predictor: Predictor) -> Iterator[Seen]:
+    found = read_images(path, predictor.contract.image_shape)
+    try:
+        said = predictor.predict(found.images)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    for name, image, digit, probabilities in zip(found.names, found.images, said.digits, said.probabilities, strict=True):
+        yield Seen(name, image, int(digit), probabilities)
+
+
+def _predictor(arguments: Namespace, catalogue: Catalogue) -> tuple[Predictor, str]:
+    """The artifact that was named, else the experiment's best one, else its trained network as it is; and which it was."""
+    if arguments.artifact is not None:
+        sidecar = read_sidecar(arguments.artifact)
+        return Predictor.load(arguments.artifact, arguments.threads), f"{sidecar.experiment}, {sidecar.name}, of {arguments.artifact}"
+    experiment: Experiment = catalogue[arguments.model]
+    found = best_artifact(arguments.out, experiment, "cpu")
+    if found is not None and arguments.seed in (None, found[1].seed):
+        folder, sidecar = found
+        try:
+            return Predictor.load(folder, arguments.threads), f"{experiment.name}, {sidecar.name}, of {folder}"
+        except InferenceError as error:
+            complain(f"{error}; going on with the trained network itself", OTHER)
+    weights = find_weights([arguments.runs, *result_roots()], experiment, arguments.seed)
+    trained = load_trained(experiment, weights)
+    return Predictor.of(trained, arguments.threads), f"{experiment.name}, weights of {weights}, not compiled"
+
+
+def _save_sheet(images: list[npt.NDArray[Any]], path: Path) -> None:
+    """The images as the network saw them, side by side; the first channel of each."""
+    from PIL import Image
+
+    grey = [image[0] if image.dtype == np.uint8 else (255 * image[0]).round().astype(np.uint8) for image in images]
+    grey += [np.zeros_like(grey[0])] * (-len(grey) % min(SHEET_COLUMNS, len(grey)))
+    columns = min(SHEET_COLUMNS, len(grey))
+    rows = [np.hstack(grey[start : start + columns]) for start in range(0, len(grey), columns)]
+    Image.fromarray(np.vstack(rows).repeat(SHEET_SCALE, 0).repeat(SHEET_SCALE, 1)).save(path)

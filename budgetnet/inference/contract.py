@@ -1,0 +1,84 @@
+"""What a predictor takes: images as 8-bit pixels, or as floats from 0 to 1, checked before any backend sees them.
+
+Compiled code trusts its input: an AOT-Inductor package that gets another shape corrupts the heap and kills the process.
+So nothing but what this module lets through reaches one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from budgetnet.definition import DataSet
+from budgetnet.inference.errors import InputError
+
+Pixels = npt.NDArray[np.float32]  # (N, C, H, W), 0 to 1
+FLOATS = (np.dtype(np.float32), np.dtype(np.float16))
+
+
+@dataclass(frozen=True)
+class Contract:
+    """``image_shape`` is (channels, height, width); ``mean`` and ``std`` are of pixels from 0 to 1, and applied inside the network."""
+
+    image_shape: tuple[int, int, int]
+    classes: int
+    mean: float
+    std: float
+
+    @classmethod
+    def of(cls, data_set: DataSet) -> Contract:
+        return cls(data_set.image_shape, data_set.classes, data_set.mean, data_set.std)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Contract:
+        """As ``as_json`` gave it. Raises KeyError, TypeError or ValueError for anything else."""
+        channels, height, width = map(int, data["image_shape"])
+        return cls((channels, height, width), int(data["classes"]), float(data["mean"]), float(data["std"]))
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def checked(self, images: Any) -> npt.NDArray[Any]:
+        """``images`` as an array (N, C, H, W), uint8 or floating point, not copied; the values are not looked at yet.
+
+        (N, H, W) is taken where there is one channel. Raises InputError for another shape or type, or for no image.
+        """
+        try:
+            array = np.asarray(images)
+        except ValueError as error:  # lists of different lengths
+            raise InputError(f"the images are no array ({error}); expected {self._shapes()}") from error
+        given = array.shape
+        if array.ndim == 3 and self.image_shape[0] == 1:
+            array = array[:, None]
+        if array.ndim != 4 or array.shape[1:] != self.image_shape:
+            raise InputError(f"the images have the shape {given}; expected {self._shapes()}")
+        if len(array) == 0:
+            raise InputError(f"there are no images: the shape is {given}; expected at least one")
+        if array.dtype != np.uint8 and array.dtype not in FLOATS:
+            raise InputError(
+                f"the images are {array.dtype}; expected uint8 from 0 to 255, or float32 from 0 to 1 (images.astype('float32') if they are)"
+            )
+        return array
+
+    def pixels(self, images: npt.NDArray[Any]) -> Pixels:
+        """What ``checked`` gave as float32 from 0 to 1, in one piece of memory. Raises InputError for a value outside, or NaN."""
+        if images.dtype == np.uint8:
+            return np.multiply(images, np.float32(1 / 255), dtype=np.float32)
+        pixels = np.ascontiguousarray(images, dtype=np.float32)
+        lowest, highest = float(pixels.min()), float(pixels.max())  # NaN, if there is one
+        if not (lowest >= 0.0 and highest <= 1.0):
+            if np.isnan(lowest):
+                place = int(np.isnan(pixels).any(axis=(1, 2, 3)).argmax())
+                raise InputError(f"image {place} holds NaN; expected finite pixels from 0 to 1")
+            raise InputError(
+                f"the pixels run from {lowest:g} to {highest:g}; expected floats from 0 to 1 (not normalized), or uint8 from 0 to 255"
+            )
+        return pixels
+
+    def _shapes(self) -> str:
+        channels, height, width = self.image_shape
+        flat = f"(N, {height}, {width}) or " if channels == 1 else ""
+        return f"{flat}(N, {channels}, {height}, {width})"

@@ -1,0 +1,173 @@
+"""``compile`` and ``predict`` as a user meets them, on a small network that was really trained."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from budgetnet import cli
+from budgetnet.data import arrays
+from budgetnet.data.specs import DIGITS
+from budgetnet.inference.artifact import read_sidecar
+
+ROOT = Path(__file__).parent.parent
+OWN = ["--catalogue", str(Path(__file__).parent / "own_catalogue.py")]
+
+
+def main(*arguments):
+    return cli.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A finished run of 'small', the digits' network."""
+    root = tmp_path_factory.mktemp("runs")
+    assert main("run", "small", *OWN, "--runs", root, "--device", "cpu") == 0
+    return root
+
+
+@pytest.fixture(scope="module")
+def artifacts(runs, tmp_path_factory):
+    root = tmp_path_factory.mktemp("compiled")
+    assert main("compile", "small", *OWN, "--runs", runs, "--out", root) == 0
+    return root
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = arrays.load(DIGITS)
+    return data.test_images.numpy(), data.test_labels.numpy()
+
+
+def test_compile_says_what_it_wrote_and_how_near_it_is(runs, tmp_path, capsys):
+    assert (
+        main("compile", "small", *OWN, "--runs", runs, "--out", tmp_path, "--backend", "eager", "--batch", "8,32", "--max-batch", 16) == 0
+    )
+    said = capsys.readouterr().out
+    folder = tmp_path / "small" / "seed-0" / "eager-fp32"
+    sidecar = read_sidecar(folder)
+    assert "small, seed 0, 1,950 parameters, weights of" in said
+    assert "eager fp32 on cpu:" in said
+    assert "batches of 1 to 32" in said
+    assert "0 of 355 digits changed" in said
+    assert f"written to {folder}" in said
+    assert (sidecar.max_batch, sidecar.optimum_batch) == (32, 32)
+    assert sidecar.definition_hash == json.loads((runs / "small/seed-0/result.json").read_text())["definition_hash"]
+
+
+def test_auto_takes_onnx_runtime_on_a_processor(artifacts):
+    assert [path.name for path in (artifacts / "small" / "seed-0").iterdir()] == ["onnx-fp32"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--backend", "tensorrt"], "small: .*CUDA"),
+        (["--backend", "openvino", "--precision", "int8"], "small: OpenVINO has no int8 on cpu; it has"),
+        (["--seed", "7"], "has no weights of a finished run of seed 7"),
+        (["--device", "cuda"], "device 'cuda' was asked for"),
+    ],
+)
+def test_what_cannot_be_compiled_is_a_sentence(runs, tmp_path, arguments, sentence, capsys):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    assert main("compile", "small", *OWN, "--runs", runs, "--out", tmp_path, *arguments) == 1
+    assert re.search(sentence, capsys.readouterr().err)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_one_that_cannot_be_compiled_does_not_keep_the_others_from_it(runs, tmp_path, capsys):
+    assert main("compile", "long", "small", *OWN, "--runs", runs, "--out", tmp_path, "--backend", "eager") == 1
+    said = capsys.readouterr()
+    assert "long: long has no weights of a finished run" in said.err
+    assert "small, seed 0" in said.out
+
+
+@pytest.mark.parametrize("sizes", ["0", "1,,2", "x", "-1", ""])
+def test_batch_sizes_that_are_none(sizes, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main("compile", "small", f"--batch={sizes}")
+    assert exit_.value.code == 2
+    assert "names no batch sizes; expected for example 64 or 1,64" in capsys.readouterr().err
+
+
+def predict(artifacts, runs, *arguments):
+    return main("predict", *OWN, "--model", "small", "--out", artifacts, "--runs", runs, *arguments)
+
+
+def test_predict_reads_arrays_and_pictures(artifacts, runs, digits, tmp_path, capsys):
+    images, labels = digits
+    np.save(tmp_path / "many.npy", images[:50, 0])
+    Image.fromarray(np.kron(255 - images[0, 0], np.ones((8, 8), np.uint8))).save(tmp_path / "one.png")
+    assert predict(artifacts, runs, tmp_path / "many.npy", tmp_path / "one.png", "--json") == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert len(found) == 51
+    assert np.mean([row["digit"] == label for row, label in zip(found[:50], labels[:50], strict=True)]) > 0.8
+    assert all(abs(sum(row["probabilities"]) - 1) < 1e-4 for row in found)
+    assert "predicting with small, onnx-fp32, of" in said.err
+
+
+def test_predict_in_words(artifacts, runs, digits, tmp_path, capsys):
+    np.save(tmp_path / "many.npy", digits[0][:3])
+    assert predict(artifacts, runs, tmp_path / "many.npy", "--save-seen", tmp_path / "seen.png") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all("many.npy" in line and "%" in line for line in lines)
+    with Image.open(tmp_path / "seen.png") as sheet:
+        assert sheet.size == (3 * 28 * 3, 28 * 3)
+
+
+def test_predict_without_an_artifact_takes_the_trained_network(artifacts, runs, digits, tmp_path, capsys):
+    np.save(tmp_path / "many.npy", digits[0][:20])
+    assert predict(artifacts, runs, tmp_path / "many.npy", "--json") == 0
+    compiled = json.loads(capsys.readouterr().out)
+    assert predict(tmp_path / "nothing", runs, tmp_path / "many.npy", "--json") == 0
+    said = capsys.readouterr()
+    assert "not compiled" in said.err
+    plain = json.loads(said.out)
+    assert [row["digit"] for row in plain] == [row["digit"] for row in compiled]
+    assert np.abs(np.subtract([row["probabilities"] for row in plain], [row["probabilities"] for row in compiled])).max() < 1e-4
+
+
+def test_a_damaged_artifact_is_said_and_passed_over(runs, digits, tmp_path, capsys):
+    assert main("compile", "small", *OWN, "--runs", runs, "--out", tmp_path / "own", "--backend", "eager") == 0
+    model = tmp_path / "own" / "small" / "seed-0" / "eager-fp32" / "model.pt2"
+    model.write_bytes(model.read_bytes()[:-7])
+    np.save(tmp_path / "many.npy", digits[0][:2])
+    capsys.readouterr()
+    assert predict(tmp_path / "own", runs, tmp_path / "many.npy") == 0
+    said = capsys.readouterr()
+    assert "truncated or replaced; compile it again; going on with the trained network itself" in said.err
+    assert len(said.out.splitlines()) == 2
+    assert predict(tmp_path / "own", runs, "--artifact", model.parent, tmp_path / "many.npy") == 1
+    assert "truncated or replaced" in capsys.readouterr().err
+
+
+def test_a_file_that_is_none_does_not_keep_the_others_from_it(artifacts, runs, digits, tmp_path, capsys):
+    np.save(tmp_path / "good.npy", digits[0][:1])
+    np.save(tmp_path / "small.npy", np.zeros((1, 27, 27), np.uint8))
+    (tmp_path / "text.png").write_text("no picture")
+    assert predict(artifacts, runs, tmp_path / "gone.png", tmp_path / "text.png", tmp_path / "small.npy", tmp_path / "good.npy") == 1
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1
+    complaints = [line for line in said.err.splitlines() if "predicting with" not in line]
+    assert len(complaints) == 3
+    assert "gone.png" in complaints[0]
+    assert "text.png" in complaints[1]
+    assert "(1, 27, 27); expected (N, 28, 28) or (N, 1, 28, 28)" in complaints[2]
+
+
+def test_predicting_with_an_artifact_starts_without_torch(artifacts, runs, digits, tmp_path):
+    np.save(tmp_path / "many.npy", digits[0][:2])
+    arguments = ["predict", *OWN, "--model", "small", "--out", str(artifacts), "--runs", str(runs), str(tmp_path / "many.npy")]
+    code = f"import sys; from budgetnet.cli import main; status = main({arguments!r}); sys.exit(status or 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
