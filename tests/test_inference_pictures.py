@@ -98,7 +98,7 @@ def test_a_picture_is_one_image_in_the_network_s_form(tmp_path):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_telephone_s_picture_is_turned_upright(orientation, tmp_path, five):
-    undone = {2: 0, 3: 3 - 0, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transpositions of Pillow that a viewer's would undo
+    undone = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transpositions of Pillow that a viewer's would undo
     image = Image.fromarray(FIVE)
     turned = image.transpose(Image.Transpose(undone[orientation])) if orientation > 1 else image
     exif = Image.Exif()
@@ -106,11 +106,11 @@ def test_a_telephone_s_picture_is_turned_upright(orientation, tmp_path, five):
     assert difference(formed(tmp_path, encoded(turned, "JPEG", exif=exif)), five) < 2
 
 
-def clear(ink, paper_alpha=0):
+def clear(ink):
     """The drawing as nothing but ``ink`` on nothing, as drawing programs save it."""
     pixels = np.empty((*FIVE.shape, 4), np.uint8)
     pixels[..., :3] = ink
-    pixels[..., 3] = np.maximum(255 - FIVE, paper_alpha)
+    pixels[..., 3] = 255 - FIVE
     return Image.fromarray(pixels)
 
 

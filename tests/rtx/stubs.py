@@ -33,7 +33,7 @@ class Built:
     """
 
     engine_bytes: int = 0
-    build_seconds: float = 0.0
+    builder_seconds: float = 0.0
     supported: int = 0
     total: int = 0
     unsupported: list[str] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Recorder:
         def watched(interpreter, *arguments, **keywords):
             config = populate(interpreter, *arguments, **keywords)
             self._describe(interpreter.ctx.net, interpreter.optimization_profiles or (), config)
-            self._started = time.perf_counter()
+            self._started = time.process_time()
             return config
 
         TRTInterpreter._populate_trt_builder_config = watched
@@ -110,7 +110,7 @@ class Recorder:
 
             def deserialize_cuda_engine(self, engine: Any) -> None:
                 recorder.built.engine_bytes = len(bytes(engine))
-                recorder.built.build_seconds = time.perf_counter() - recorder._started
+                recorder.built.builder_seconds = time.process_time() - recorder._started
 
         tensorrt.Runtime = Runtime
 

@@ -91,13 +91,13 @@ def compiled(plan: Plan, contract: Contract, precision: str, caches: Caches | No
     An engine that was used again and did not fit is thrown away and built anew: a process that was killed may have left half of one.
     """
     reusable = caches.engines if caches is not None else None
-    reused = reusable is not None and any(reusable.glob("*"))
+    suspect = reusable if reusable is not None and any(reusable.glob("*")) else None
     try:
         module = _compiled(plan, contract, precision, caches)
     except Exception:
-        if not reused or reusable is None:
+        if suspect is None:
             raise
-        shutil.rmtree(reusable, ignore_errors=True)
+        shutil.rmtree(suspect, ignore_errors=True)
         module = _compiled(plan, contract, precision, caches)
     engine_module(module)
     return module
