@@ -137,7 +137,7 @@ def main() -> None:
         found = {experiment.name: benchmark(experiment, arguments, Path(directory)) for experiment in experiments}
     environment = task.environment(arguments.device)
     machine = environment.get("gpu") or f"{environment['cpu']}, threads: {arguments.threads}"
-    standing.plot(found, machine, arguments.plot)
+    standing.plot(found, PLAIN, machine, arguments.plot)
     print(f"plot: {arguments.plot}")
     if arguments.json:
         content = {"device": arguments.device, "threads": arguments.threads, "rounds": arguments.rounds, "turn_seconds": arguments.seconds}

@@ -103,28 +103,33 @@ def _times(ratio: float | None) -> str:
     return "–" if ratio is None else f"{ratio:.2f}×"
 
 
-def plot(experiments: dict[str, dict[str, Any]], title: str, path: Path) -> None:
-    """A row an experiment: latency of one image with its 95th and 99th percentile, and images per second at batch 64."""
+def plot(experiments: dict[str, dict[str, Any]], baseline: str, title: str, path: Path) -> None:
+    """A row an experiment: latency of one image, up to its 99th percentile, and images per second at batch 64; the baseline in grey."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     most = max(len(found["entries"]) for found in experiments.values())
     size = (11, (0.34 * most + 1.1) * len(experiments))
-    figure, panels = plt.subplots(len(experiments), 2, figsize=size, squeeze=False, layout="constrained", sharex="col")
-    for (name, found), (left, right) in zip(experiments.items(), panels, strict=True):
+    figure, panels = plt.subplots(len(experiments), 2, figsize=size, squeeze=False, layout="constrained", sharex="col", sharey="row")
+    for (experiment, found), (left, right) in zip(experiments.items(), panels, strict=True):
         entries = dict(reversed(found["entries"].items()))
         places = range(len(entries))
         p50 = [own["p50_ms"] for own in entries.values()]
-        upward = [[0.0] * len(p50), [own["p99_ms"] - own["p50_ms"] for own in entries.values()]]
-        left.barh(places, p50, xerr=upward, color="#4c72b0", error_kw={"elinewidth": 1, "ecolor": "0.35"})
+        colours = ["0.45" if name == baseline else "#4c72b0" for name in entries]
+        left.hlines(places, p50, [own["p99_ms"] for own in entries.values()], colors=colours, linewidth=1.5)
+        left.scatter(p50, places, color=colours, zorder=3)
         left.set_xscale("log")
+        left.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        left.xaxis.set_minor_formatter(NullFormatter())
         left.set_yticks(places, [*entries])
-        left.set_title(f"{name}: one image, milliseconds (p50, line to p99)", fontsize=10)
+        left.set_title(f"{experiment}: one image, milliseconds (p50, line to p99)", fontsize=10)
         speeds = [own["many_images_per_second"] for own in entries.values()]
-        right.barh(places, speeds, color="#55a868")
-        right.set_yticks(places, [""] * len(entries))
+        right.barh(places, speeds, color=colours, height=0.6)
+        right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         right.set_title("64 images at once: images a second", fontsize=10)
         for panel in (left, right):
             panel.grid(axis="x", alpha=0.3)

@@ -39,7 +39,7 @@ def test_table_and_plot(tmp_path):
     line = inference_standing.table(found).splitlines()[2]
     assert line.split()[:3] == ["onnx", "fp32", "0.250"]
     assert line.split()[-4:] == ["54", "3.2", "1.2e-06", "3"]
-    inference_standing.plot({"step-13": {"entries": found}}, "a machine", tmp_path / "plot.png")
+    inference_standing.plot({"step-13": {"entries": found}}, "plain", "a machine", tmp_path / "plot.png")
     with Image.open(tmp_path / "plot.png") as drawn:
         assert drawn.width > 500
 
