@@ -17,9 +17,12 @@ PORTS     := explore-separable explore-separable-bn explore-separable-dropout ex
 	mlp-2 mlp-2-bn mlp-3 mlp-3-bn mlp-5 mlp-5-bn
 DOCUMENTS := separable lenets convnets mlps
 BENCHES   := $(addprefix bench-,depthwise freed-memory inference progression roofline scaling start-up subnormals verdicts)
+RTX       := $(VENV)/rtx
+RTX_TOOLS := torch-tensorrt-rtx==2.14.0 tensorrt_rtx==1.6.1.120 tensorrt_rtx_cu13==1.6.1.120 \
+	tensorrt_rtx_cu13_libs==1.6.1.120 tensorrt_rtx_cu13_bindings==1.6.1.120 dllist psutil packaging filelock
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore choices report tensorboard test bench $(BENCHES) lint clean
+.PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore choices report tensorboard test test-rtx bench $(BENCHES) lint clean
 
 help: ## show this table
 	@awk 'BEGIN {FS = ":.*## "} /^[^\t#].*:.*## / {n = $$1; gsub(/\$$\(STEPS\)/, "step-01 .. step-13", n); \
@@ -81,6 +84,18 @@ report: $(READY) ## turn the results there are into report/index.html
 
 tensorboard: $(READY) ## open TensorBoard on the runs: curves, weights and the network's graph
 	$(VENV)/bin/tensorboard --logdir runs
+
+# TensorRT's builder in an edition that needs no driver, with the wheels of Torch-TensorRT whose signatures are compared
+$(RTX)/.ready: $(READY)
+	rm -rf $(RTX)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(RTX) $(RTX_TOOLS)
+	for version in 2.11.0 2.14.0; do $(VENV)/bin/pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+		--python-version 3.11 --implementation cp --platform manylinux_2_28_x86_64 -d $(RTX)/wheels torch-tensorrt==$$version || exit 1; done
+	touch $@
+
+test-rtx: $(RTX)/.ready ## build a TensorRT-RTX engine of every experiment, without a GPU
+	OMP_NUM_THREADS=1 BUDGETNET_WHEELS=$(RTX)/wheels PYTHONPATH=$(RTX) $(VENV)/bin/python -m pytest \
+		tests/rtx tests/test_tensorrt_arguments.py tests/test_tensorrt_building.py
 
 test: $(READY) ## run the tests
 	$(VENV)/bin/python -m pytest -n auto

@@ -17,9 +17,8 @@ from budgetnet.catalogue import load_default
 ROOT = Path(__file__).parent.parent.parent
 EXPERIMENTS = {experiment.name: experiment for experiment in load_default()}
 PRECISIONS = {"fp32": "FLOAT", "fp16": "HALF"}
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed; `make test-rtx` installs and runs it"
-)
+if importlib.util.find_spec("tensorrt_rtx") is None:
+    pytest.skip("TensorRT-RTX is not installed; `make test-rtx` installs and runs it", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ class TorchSession:
 def on_device(forward: Forward, sidecar: Sidecar, threads: int, concurrent: bool = True) -> Session:
     """A torch callable as a session where the artifact runs: on CUDA as captured graphs of padded batches."""
     if sidecar.device == "cuda":
-        return Replaying(forward, sidecar.contract.image_shape, sidecar.max_batch, sidecar.fixed_batches)
+        return Replaying(forward, sidecar.contract.image_shape, sidecar.max_batch, (*sidecar.fixed_batches, sidecar.optimum_batch))
     return TorchSession(forward, threads, concurrent)
 
 
