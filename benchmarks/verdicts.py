@@ -27,44 +27,22 @@ from budgetnet.engine.choice import Settings
 from budgetnet.environment import usable_cores
 from budgetnet.jobs.running import Failure, Job, run_all, workers_for
 from budgetnet.progress import ConsoleProgress
+from budgetnet.report.collect import Row
 from budgetnet.report.text import aligned
 from budgetnet.results import Result
 from budgetnet.run import Options, resolve_device, trains_together
-from budgetnet.verdict import AimVerdict, Comparison, ReproductionVerdict, aim_verdict, compare, reproduction_verdict
+from budgetnet.verdict import Comparison, compare
 
 STEPS = ("step-09", "step-10", "step-11", "step-12", "step-13")
 PATHS = {"reference": ("eager", "fp32"), "fast": ("auto", "auto")}
 
 
 @dataclass(frozen=True)
-class Side:
-    """One experiment on one path: the last epoch's accuracy of every seed, in percent, and what is said about them."""
-
-    experiment: Experiment
-    accuracies: tuple[float, ...]
-    engines: tuple[str, ...]
-    seconds: float
-
-    @cached_property
-    def aim(self) -> AimVerdict:
-        return aim_verdict(self.accuracies, self.experiment.aim.accuracy if self.experiment.aim else None)
-
-    @cached_property
-    def reproduction(self) -> ReproductionVerdict:
-        reported = self.experiment.reported
-        return reproduction_verdict(self.accuracies, reported.validation_accuracy if reported else None)
-
-    @property
-    def text(self) -> str:
-        if self.aim.mean is None:
-            return "–"
-        return f"{self.aim.mean:.2f}" + (f" ± {self.aim.sd:.2f}" if self.aim.sd is not None else "")
-
-
-@dataclass(frozen=True)
 class Pair:
-    reference: Side
-    fast: Side
+    """One experiment on both paths."""
+
+    reference: Row
+    fast: Row
 
     @property
     def changed(self) -> bool:
@@ -76,12 +54,21 @@ class Pair:
         return compare(self.reference.accuracies, self.fast.accuracies)
 
 
-def side(experiment: Experiment, results: Sequence[Result]) -> Side:
-    """The finished ones of ``results`` that are of this experiment."""
-    own = [result for result in results if result.experiment == experiment.name and result.finished]
-    engines = tuple(dict.fromkeys(f"{result.engine} {result.precision}" for result in own))
-    seconds = sum(result.seconds for result in own) / len(own) if own else 0.0
-    return Side(experiment, tuple(result.last.validation_accuracy for result in own), engines, seconds)
+def row(experiment: Experiment, path: str, results: Sequence[Result]) -> Row:
+    """The finished ones of ``results`` that are of this experiment, as the report judges them."""
+    own = tuple(result for result in results if result.experiment == experiment.name and result.finished)
+    return Row(experiment, None, path, own, (), (), ())
+
+
+def figure(own: Row) -> str:
+    """'99.40 ± 0.10', in percent."""
+    if own.aim.mean is None:
+        return "–"
+    return f"{own.aim.mean:.2f}" + (f" ± {own.aim.sd:.2f}" if own.aim.sd is not None else "")
+
+
+def engines(own: Row) -> list[str]:
+    return [*dict.fromkeys(f"{result.engine} {result.precision}" for result in own.results)]
 
 
 def train(jobs: Sequence[Job], runs: Path, path: str, device: str) -> list[Result]:
@@ -102,9 +89,18 @@ def table(pairs: Sequence[Pair]) -> str:
         found = pair.comparison
         interval = "–" if found.lower is None else f"{found.difference:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})"
         for name, own, told in (("reference", pair.reference, ""), ("fast", pair.fast, interval)):
-            path = f"{name} ({', '.join(own.engines)})"
+            path = f"{name} ({', '.join(engines(own))})"
             rows.append(
-                (own.experiment.name, len(own.accuracies), path, own.text, own.aim.text, own.reproduction.text, told, f"{own.seconds:.0f}")
+                (
+                    own.experiment.name,
+                    len(own.accuracies),
+                    path,
+                    figure(own),
+                    own.aim.text,
+                    own.reproduction.text,
+                    told,
+                    f"{own.seconds or 0:.0f}",
+                )
             )
     return aligned(rows, right={1, 7})
 
@@ -112,9 +108,9 @@ def table(pairs: Sequence[Pair]) -> str:
 def content(pairs: Sequence[Pair]) -> dict[str, Any]:
     """All figures, JSON-ready."""
 
-    def one(own: Side) -> dict[str, Any]:
+    def one(own: Row) -> dict[str, Any]:
         return {
-            "accuracies": own.accuracies, "engines": own.engines, "seconds_a_run": own.seconds, "aim": own.aim.as_dict(),
+            "accuracies": own.accuracies, "engines": engines(own), "seconds_a_run": own.seconds, "aim": own.aim.as_dict(),
             "reproduction": own.reproduction.as_dict(),
         }  # fmt: skip
 
@@ -138,7 +134,7 @@ def main() -> None:
     experiments = load_default().select(arguments.experiments)
     jobs = [Job(experiment, seed) for experiment in experiments for seed in arguments.seeds]
     found = {path: train(jobs, arguments.runs, path, device) for path in PATHS}
-    pairs = [Pair(side(experiment, found["reference"]), side(experiment, found["fast"])) for experiment in experiments]
+    pairs = [Pair(*(row(experiment, path, found[path]) for path in PATHS)) for experiment in experiments]
     print(f"\n{table(pairs)}")
     changed = [pair.reference.experiment.name for pair in pairs if pair.changed]
     print(f"\nverdicts that differ: {', '.join(changed) or 'none'}")

@@ -5,16 +5,21 @@ import sys
 from dataclasses import replace
 
 from benchmarks import task, verdicts
-from benchmarks.verdicts import Pair, Side
+from benchmarks.verdicts import Pair
 from budgetnet.catalogue import Catalogue, load_default
 from budgetnet.data import arrays
 from budgetnet.data.specs import DIGITS
+from tests.report_demo import demo_result
 
 STEP = load_default()["step-13"]
 
 
 def pair(reference, fast):
-    return Pair(*(Side(STEP, tuple(accuracies), ("eager fp32",), 1.0) for accuracies in (reference, fast)))
+    def results(accuracies):
+        made = (demo_result(STEP, seed, accuracy) for seed, accuracy in enumerate(accuracies))
+        return [replace(result, engine="eager", precision="fp32") for result in made]
+
+    return Pair(verdicts.row(STEP, "reference", results(reference)), verdicts.row(STEP, "fast", results(fast)))
 
 
 def test_another_word_is_a_changed_verdict():

@@ -16,9 +16,9 @@ def exported(
     network: InferenceNetwork, contract: Contract, optimum: int, max_batch: int, device: torch.device | str = "cpu"
 ) -> ExportedProgram:
     """The program for batches of 1 to ``max_batch``; ``optimum`` is what a compiler that tunes for one size takes."""
-    example = example_pixels(contract, min(max(optimum, LEAST_EXAMPLE), max(max_batch, 2)), device)
     if max_batch == 1:
         return exported_fixed(network, contract, 1, device)
+    example = example_pixels(contract, min(max(optimum, LEAST_EXAMPLE), max_batch), device)
     batch = Dim("batch", min=1, max=max_batch)
     with torch.no_grad():
         return torch.export.export(network, (example,), dynamic_shapes=({0: batch},))
