@@ -117,12 +117,17 @@ def test_the_server_has_torch_and_ends_with_a_parent_that_is_killed():
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as parent:
         try:
             parent.stdout.readline()
-            children = [int(pid) for pid in Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()]
-            server = next(Path(f"/proc/{pid}") for pid in children if "forkserver" in (Path(f"/proc/{pid}") / "cmdline").read_text())
+            wait(lambda: _server_of(parent.pid))  # a process's command line is empty for a moment after it is started
+            server = _server_of(parent.pid)
             wait(lambda: "libtorch" in (server / "maps").read_text())
         finally:
             parent.kill()
     wait(lambda: not (server / "cmdline").exists() or not (server / "cmdline").read_text())
+
+
+def _server_of(pid: int) -> Path | None:
+    children = [Path(f"/proc/{child}") for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return next((child for child in children if "forkserver" in (child / "cmdline").read_text()), None)
 
 
 def wait(until) -> None:
