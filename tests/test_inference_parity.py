@@ -67,13 +67,19 @@ def test_a_difference_is_out_of_bounds(expected):
     assert parity.verdict(found, "fp16") is None
 
 
+def test_a_network_that_rounds_more_itself_may_differ_by_as_much_again():
+    assert "2.00e-05" in parity.verdict(_parity(largest_difference=4e-5, eager_difference=1e-6, largest_logit=20.0), "fp32")
+    assert parity.verdict(_parity(largest_difference=4e-5, eager_difference=2.1e-5, largest_logit=20.0), "fp32") is None
+    assert "4.20e-05" in parity.verdict(_parity(largest_difference=5e-5, eager_difference=2.1e-5, largest_logit=20.0), "fp32")
+
+
 def test_nan_is_out_of_bounds_for_every_precision(expected):
     def broken(logits):
         logits[50, 3] = np.nan
         return logits
 
     found, _ = said(expected, broken)
-    assert all(parity.verdict(found, precision) for precision in parity.BOUNDS)
+    assert all("a logit differs by inf" in parity.verdict(found, precision) for precision in parity.BOUNDS)
 
 
 def _parity(**changes):

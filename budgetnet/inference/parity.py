@@ -38,6 +38,8 @@ BOUNDS = {
     "bf16": Bound(8e-2, 0.01, 0.15),
     "int8": Bound(2.5e-1, 0.02, 0.3),
 }
+# Where a network itself rounds more than that, in torch's float32 as well, another order of additions may round as much again.
+OWN_ROUNDING = 2.0
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,10 @@ def reference(
 def compare(run: Callable[[Pixels], npt.NDArray[np.float32]], contract: Contract, max_batch: int, expected: Reference) -> Parity:
     """The compiled network ``run`` on all images, in batches of several sizes, against ``expected``."""
     found = np.concatenate([run(contract.pixels(images)) for images in _cut(expected.images, max_batch)])
+    eager_difference = float(np.abs(expected.logits - expected.exact).max())
     if not np.isfinite(found).all():
         far = float("inf")
-        return Parity(len(found), far, far, far, far, 0.0, len(found), 0, 0.0, expected.accuracy)
+        return Parity(len(found), far, far, eager_difference, far, 0.0, len(found), 0, 0.0, expected.accuracy)
     difference = np.abs(found - expected.exact)
     changed = found.argmax(1) != expected.logits.argmax(1)
     ordered = np.sort(expected.exact, axis=1)
@@ -112,7 +115,7 @@ def compare(run: Callable[[Pixels], npt.NDArray[np.float32]], contract: Contract
         images=len(found),
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
-        eager_difference=float(np.abs(expected.logits - expected.exact).max()),
+        eager_difference=eager_difference,
         to_eager=float(np.abs(found - expected.logits).max()),
         largest_logit=float(np.abs(expected.exact).max()),
         changed=int(changed.sum()),
@@ -126,6 +129,8 @@ def verdict(parity: Parity, precision: str) -> str | None:
     """The sentence for what is out of bounds; None where nothing is."""
     bound = BOUNDS[precision]
     allowed = bound.logits * max(parity.largest_logit, 1.0)
+    if precision == "fp32":
+        allowed = max(allowed, OWN_ROUNDING * parity.eager_difference)
     if not parity.largest_difference <= allowed:
         return f"a logit differs by {parity.largest_difference:.2e} where {precision} may differ by {allowed:.2e}"
     changed = parity.changed - (parity.tied if precision == "fp32" else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from budgetnet.inference.backends.torch_programs import PRECISIONS, Forward, Tor
 from budgetnet.inference.export import exported, exported_fixed
 
 PACKAGE = "model.pt2"
+# Channels-last makes large batches faster, but it lays the weights out anew in every call: for one image a fifth of the time (measured).
+CHANNELS_LAST_FROM = 16
 
 
 def fixed_package(batch: int) -> str:
@@ -42,7 +45,8 @@ class Aoti:
         torch._inductor.aoti_compile_and_package(program, package_path=str(folder / PACKAGE))
         for batch in request.fixed if request.device == "cpu" else ():  # on CUDA the captured graphs are of fixed sizes
             program = exported_fixed(network, request.contract, batch, request.device)
-            torch._inductor.aoti_compile_and_package(program, package_path=str(folder / fixed_package(batch)))
+            options = {"layout_optimization": batch >= CHANNELS_LAST_FROM}
+            torch._inductor.aoti_compile_and_package(program, package_path=str(folder / fixed_package(batch)), inductor_configs=options)
         return request.fixed
 
     def load(self, folder: Path, sidecar: Sidecar, threads: int) -> Session:
@@ -60,6 +64,8 @@ class Aoti:
 
 
 def _loaded(package: Path) -> Forward:
+    # torch warns of a CUDA compiler without a GPU, whatever the package is for
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     # without torch's own locks: a predictor calls it from one thread at a time, and captures it in graphs
     forward: Forward = torch._inductor.aoti_load_package(str(package), run_single_threaded=True)
     return forward
