@@ -95,6 +95,18 @@ def test_a_report_is_complete(tmp_path: Path, catalogue: Catalogue) -> None:
     assert summary.text().startswith("experiment")
 
 
+def test_where_results_come_from_is_told_by_place(tmp_path: Path, catalogue: Catalogue) -> None:
+    store_seeds(tmp_path / "xeon", catalogue["step-07"], [99.48])
+    build(catalogue, [tmp_path / "xeon"], tmp_path / "a")
+    one = check((tmp_path / "a" / "index.html").read_text(encoding="utf-8"), PAGES).text
+    store_seeds(tmp_path / "epyc", catalogue["step-08"], [99.48])
+    build(catalogue, [tmp_path / "xeon", tmp_path / "epyc"], tmp_path / "b")
+    two = check((tmp_path / "b" / "index.html").read_text(encoding="utf-8"), PAGES).text
+    assert "where the results come from: cpu" in one
+    assert "2 places" not in one
+    assert all(words in two for words in ("2 places", "xeon: 1", "epyc: 1"))
+
+
 def test_no_results_and_no_experiments_are_reports_too(tmp_path: Path, catalogue: Catalogue) -> None:
     build(catalogue, [tmp_path / "none"], tmp_path / "a")
     assert "0 of 3 experiments" in check((tmp_path / "a" / "index.html").read_text(encoding="utf-8"), PAGES).text

@@ -78,17 +78,25 @@ def tiles(rows: Sequence[Row]) -> str:
     others = Counter(row.status.split(" ")[0] for row in rows if not row.results)
     aims = Counter(row.aim.word for row in having if row.aim.aim is not None)
     reports = Counter(row.reproduction.word for row in having if row.reproduction.reported is not None)
-    places = Counter(f"{row.place}" for row in having)
-    hardware = "; ".join(dict.fromkeys(row.setup for row in having))
     reproduced = reports["reproduced"] + reports["exceeded"]
     have = f"{'has' if len(having) == 1 else 'have'} results"
     found = [
         tile(f"{len(having)} of {counted(len(rows), 'experiment')}", f"{have}, {runs}", badges(others)),
         tile(f"{aims['met']} of {counted(sum(aims.values()), 'aim')} met", "of those with results", badges(aims)),
         tile(f"{reproduced} of {counted(sum(reports.values()), 'report')}", "reproduced or exceeded", badges(reports)),
-        tile(", ".join(places) or "no hardware yet", f"where the results come from{f': {hardware}' if hardware else ''}", ""),
+        place_tile(having),
     ]
     return f'<section class="tiles" aria-label="what exists">{"".join(found)}</section>'
+
+
+def place_tile(having: Sequence[Row]) -> str:
+    """Where the results come from: the one place with its hardware, or how many come from each of several."""
+    places = Counter(f"{row.place}" for row in having)
+    if len(places) > 1:
+        listed = "".join(f"<li>{escape(place)}: {number}</li>" for place, number in places.most_common())
+        return tile(f"{len(places)} places", "where the results come from", f'<ul class="places">{listed}</ul>')
+    hardware = "; ".join(dict.fromkeys(row.setup for row in having))
+    return tile(", ".join(places) or "no hardware yet", f"where the results come from{f': {hardware}' if hardware else ''}", "")
 
 
 def tile(figure: str, text: str, more: str) -> str:
