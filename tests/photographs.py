@@ -1,15 +1,22 @@
 """Pictures of digits as a telephone would take them, made of MNIST's digits: any size, place, colour and polarity, noise, shading, JPEG."""
 
+from __future__ import annotations
+
 import io
+from collections.abc import Collection
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw
+
+Levels = npt.NDArray[np.uint8]
+Shares = npt.NDArray[np.float32]
 
 KINDS = ("rotated", "inverted", "coloured", "noisy", "speckled", "shaded", "compressed")
 CONTRAST = 120  # levels between ink and paper, over the three colours
 
 
-def photograph(digit, rng, kinds=None):
+def photograph(digit: Levels, rng: np.random.Generator, kinds: Collection[str] | None = None) -> tuple[Levels, frozenset[str]]:
     """A uint8 (H, W, 3) picture of the (28, 28) ``digit``, 3 to 15 times as large and off-centre on a larger canvas.
 
     ``kinds`` are the disturbances; None draws each with a probability of one half. Returned with the kinds that it has.
@@ -30,14 +37,15 @@ def photograph(digit, rng, kinds=None):
     return (compressed(pixels, int(rng.integers(30, 95))) if "compressed" in kinds else pixels), kinds
 
 
-def enlarged(digit, rng, degrees):
+def enlarged(digit: Levels, rng: np.random.Generator, degrees: float) -> Shares:
     """The digit 3 to 15 times as large, turned by up to ``degrees``: how much of each pixel is ink, from 0 to 1."""
     side = round(28 * rng.uniform(3, 15))
     image = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
-    return np.asarray(image.rotate(rng.uniform(-degrees, degrees), Image.Resampling.BICUBIC), dtype=np.float32) / 255
+    turned = np.asarray(image.rotate(rng.uniform(-degrees, degrees), Image.Resampling.BICUBIC), dtype=np.float32)
+    return turned / np.float32(255)
 
 
-def on_canvas(coverage, rng):
+def on_canvas(coverage: Shares, rng: np.random.Generator) -> Shares:
     """The digit anywhere on a canvas that is up to twice as high and up to twice as wide."""
     side = len(coverage)
     height, width = (round(side * rng.uniform(1.0, 2.0)) for _ in range(2))
@@ -47,7 +55,7 @@ def on_canvas(coverage, rng):
     return canvas
 
 
-def colours(rng, coloured, inverted):
+def colours(rng: np.random.Generator, coloured: bool, inverted: bool) -> tuple[Shares, Shares]:
     """Paper and ink: black on white, or any two colours that differ enough; ``inverted`` has the lighter one as ink."""
     dark, bright = np.zeros(3), np.full(3, 255.0)
     while coloured:
@@ -58,7 +66,7 @@ def colours(rng, coloured, inverted):
     return paper.astype(np.float32), ink.astype(np.float32)
 
 
-def light(shape, rng):
+def light(shape: tuple[int, ...], rng: np.random.Generator) -> Shares:
     """How much light falls where: a slope in any direction, down to 55 % at the darkest corner."""
     rows, columns = (np.linspace(-1, 1, length, dtype=np.float32) for length in shape)
     angle = rng.uniform(0, 2 * np.pi)
@@ -67,7 +75,7 @@ def light(shape, rng):
     return 1 - np.float32(fall) * (slope - slope.min()) / np.ptp(slope)
 
 
-def compressed(picture, quality):
+def compressed(picture: Levels, quality: int) -> Levels:
     """The picture after JPEG."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
@@ -92,7 +100,7 @@ DRAWN = (
 )  # fmt: skip
 
 
-def drawn(digit, pen, side=280, paper=255, ink=0):
+def drawn(digit: int, pen: int, side: int = 280, paper: int = 255, ink: int = 0) -> Levels:
     """A uint8 (side, side) drawing of ``digit`` with a round pen ``pen`` pixels wide, not quite in the middle."""
     image = Image.new("L", (side, side), paper)
     draw = ImageDraw.Draw(image)
