@@ -5,6 +5,8 @@ VENV   ?= .venv
 SEEDS  ?= 0-2
 DEVICE ?= auto
 EPOCHS ?=
+MODELS ?= step-13,step-09
+PORT   ?= 8000
 
 BUDGETNET := $(VENV)/bin/python -m budgetnet
 READY     := $(VENV)/.ready
@@ -16,13 +18,13 @@ PORTS     := explore-separable explore-separable-bn explore-separable-dropout ex
 	lenet lenet-deeper lenet-augmented cnn3-lenet cnn3-lenet-bn cnn3-vgg cnn3-vgg-bn cnn3-seven cnn3-seven-bn \
 	mlp-2 mlp-2-bn mlp-3 mlp-3-bn mlp-5 mlp-5-bn
 DOCUMENTS := separable lenets convnets mlps
-BENCHES   := $(addprefix bench-,depthwise freed-memory inference progression roofline scaling start-up subnormals verdicts)
+BENCHES   := $(addprefix bench-,depthwise freed-memory inference pictures progression roofline scaling start-up subnormals verdicts)
 RTX       := $(VENV)/rtx
 RTX_TOOLS := torch-tensorrt-rtx==2.14.0 tensorrt_rtx==1.6.1.120 tensorrt_rtx_cu13==1.6.1.120 \
 	tensorrt_rtx_cu13_libs==1.6.1.120 tensorrt_rtx_cu13_bindings==1.6.1.120 dllist psutil packaging filelock
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore choices report tensorboard test test-rtx bench $(BENCHES) lint clean
+.PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore choices serve report tensorboard test test-rtx bench bench-serve bench-soak $(BENCHES) lint clean
 
 help: ## show this table
 	@awk 'BEGIN {FS = ":.*## "} /^[^\t#].*:.*## / {n = $$1; gsub(/\$$\(STEPS\)/, "step-01 .. step-13", n); \
@@ -79,6 +81,9 @@ choices: $(READY) ## repeat the comparison that chose what the write-up leaves o
 	$(BUDGETNET) run all --catalogue experiments.choices --runs runs/choices --seeds $(SEEDS) --device $(DEVICE)
 	$(BUDGETNET) report --catalogue experiments.choices --results runs/choices --out report/choices
 
+serve: $(READY) ## serve networks over HTTP, with a page to draw on: MODELS=step-13,step-09 PORT=8000
+	$(BUDGETNET) serve --models $(MODELS) --port $(PORT)
+
 report: $(READY) ## turn the results there are into report/index.html
 	$(BUDGETNET) report
 
@@ -102,6 +107,12 @@ test: $(READY) ## run the tests
 
 bench: $(PEERS) ## measure training speed against a notebook's loop, PyTorch Lightning and Keras
 	$(VENV)/bin/python -m benchmarks.training_speed
+
+bench-serve: $(PEERS) ## measure the inference server against LitServe
+	$(VENV)/bin/python -m benchmarks.serving
+
+bench-soak: $(READY) ## load the inference server with twice what it sustains, and end it in the middle of that
+	$(VENV)/bin/python -m benchmarks.serving_soak
 
 $(BENCHES): $(READY) ## one of the other benchmarks; what it takes: python -m benchmarks.roofline --help
 	$(VENV)/bin/python -m benchmarks.$(subst -,_,$(@:bench-%=%))

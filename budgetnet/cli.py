@@ -34,6 +34,7 @@ COMMANDS = {
     "sweep": ("sweeping", "sweep"),
     "compile": ("compiling", "compile_runs"),
     "predict": ("prediction", "predict"),
+    "serve": ("serving", "serve"),
 }
 
 

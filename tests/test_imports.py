@@ -45,6 +45,7 @@ ALLOWED = {
     "run": None, "jobs": {"definition", "engine.cpu", "environment", "jobs", "progress", "results", "run"},
     "weights": {"definition", "results"},
     "inference": {"cache", "data.idx", "data.resident", "definition", "environment", "inference", "weights"},
+    "serve": {"inference", "serve"},
     "study_results": set(),
     "sweep": {
         "definition", "data.files", "engine.loop", "engine.choice", "environment", "jobs", "metrics", "progress", "results", "run",

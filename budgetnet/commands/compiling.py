@@ -8,7 +8,7 @@ from pathlib import Path
 
 from budgetnet.catalogue import Catalogue
 from budgetnet.cli import DATA, OK, OTHER, complain
-from budgetnet.commands.reporting import result_roots
+from budgetnet.commands.networks import weights_for
 from budgetnet.data import arrays
 from budgetnet.data.files import DataError
 from budgetnet.definition import Experiment
@@ -21,7 +21,7 @@ from budgetnet.inference.contract import Contract
 from budgetnet.inference.errors import InferenceError
 from budgetnet.results import ResultError
 from budgetnet.run import resolve_device
-from budgetnet.weights import Trained, WeightsError, find_weights, load_trained
+from budgetnet.weights import Trained, WeightsError, load_trained
 
 CALIBRATION_IMAGES = 1000
 
@@ -45,7 +45,7 @@ def compile_runs(arguments: Namespace, catalogue: Catalogue) -> int:
 
 def _compile(experiment: Experiment, arguments: Namespace) -> tuple[Trained, Path, Sidecar]:
     wish = Wish(arguments.backend, arguments.precision, _device(arguments), arguments.batch, arguments.max_batch, arguments.threads)
-    trained = load_trained(experiment, find_weights([arguments.runs, *result_roots()], experiment, arguments.seed))
+    trained = load_trained(experiment, weights_for(experiment, arguments))
     found = evidence(trained, arrays.load(experiment.data_set, arguments.data), wish.device)
     folder, sidecar = compile_run(trained, wish, found, arguments.out, lambda line: print(f"  {line}", flush=True))
     return trained, folder, sidecar

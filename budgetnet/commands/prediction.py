@@ -15,15 +15,14 @@ import numpy.typing as npt
 
 from budgetnet.catalogue import Catalogue
 from budgetnet.cli import OK, OTHER, complain
-from budgetnet.commands.reporting import result_roots
+from budgetnet.commands.networks import artifact_for, weights_for
 from budgetnet.definition import Experiment
 from budgetnet.inference.artifact import read_sidecar
 from budgetnet.inference.errors import InferenceError, InputError
 from budgetnet.inference.pictures import read_images
 from budgetnet.inference.predictor import Predictor
-from budgetnet.inference.store import best_artifact
 from budgetnet.results import ResultError
-from budgetnet.weights import WeightsError, find_weights, load_trained
+from budgetnet.weights import WeightsError, load_trained
 
 SURE = 0.9  # below it, the second guess is shown as well
 SHEET_COLUMNS, SHEET_SCALE = 10, 3
@@ -86,14 +85,14 @@ def _predictor(arguments: Namespace, catalogue: Catalogue) -> tuple[Predictor, s
         sidecar = read_sidecar(arguments.artifact)
         return Predictor.load(arguments.artifact, arguments.threads), f"{sidecar.experiment}, {sidecar.name}, of {arguments.artifact}"
     experiment: Experiment = catalogue[arguments.model]
-    found = best_artifact(arguments.out, experiment, "cpu")
-    if found is not None and arguments.seed in (None, found[1].seed):
+    found = artifact_for(experiment, arguments)
+    if found is not None:
         folder, sidecar = found
         try:
             return Predictor.load(folder, arguments.threads), f"{experiment.name}, {sidecar.name}, of {folder}"
         except InferenceError as error:
             complain(f"{error}; going on with the trained network itself", OTHER)
-    weights = find_weights([arguments.runs, *result_roots()], experiment, arguments.seed)
+    weights = weights_for(experiment, arguments)
     trained = load_trained(experiment, weights)
     return Predictor.of(trained, arguments.threads), f"{experiment.name}, weights of {weights}, not compiled"
 

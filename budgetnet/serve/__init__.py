@@ -1,0 +1,1 @@
+"""The inference server: HTTP over Predictor, with a queue and batches between them. It imports of budgetnet only ``inference``."""

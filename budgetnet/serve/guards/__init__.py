@@ -1,0 +1,1 @@
+"""What stands around the routes, each for one reason; pure ASGI, since every request passes all of them."""

@@ -1,0 +1,1 @@
+"""Sockets, connections and processes: uvicorn, and what it leaves to others."""

@@ -1,0 +1,128 @@
+"""``POST /v1/predict``, without a framework on the way: this is the part of the server that has to be quick."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import time
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+import orjson
+
+from budgetnet.serve.asgi import JSON, Gone, Header, Receive, Scope, Send
+from budgetnet.serve.batcher import Batcher
+from budgetnet.serve.bodies import raw
+from budgetnet.serve.bodies.kinds import OCTETS, kind_of, understood
+from budgetnet.serve.bodies.wish import Wish
+from budgetnet.serve.decoding import Decoders
+from budgetnet.serve.flags import as_flag
+from budgetnet.serve.guards.failures import as_refusal
+from budgetnet.serve.guards.headers import API
+from budgetnet.serve.guards.keys import Keys
+from budgetnet.serve.jobs import Answer, Images
+from budgetnet.serve.models import Models, Served
+from budgetnet.serve.reading import Reader
+from budgetnet.serve.refusal import invalid, shutting_down
+
+PATH = "/v1/predict"
+CLOSED = 499  # what a log calls the status of a request whose client went before it was answered
+
+log = logging.getLogger("budgetnet.serve")
+
+
+class Predict:
+    """The route. It takes what an ASGI application does, never raises, and gives the status of its answer."""
+
+    def __init__(self, models: Models, batcher: Batcher, reader: Reader, decoders: Decoders, keys: Keys | None) -> None:
+        self._models, self._batcher, self._reader, self._decoders, self._keys = models, batcher, reader, decoders, keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
+        more: tuple[Header, ...] = ()
+        try:
+            if self._keys is not None:
+                self._keys.check(scope)
+            status, body = 200, await self._answered(scope, receive)
+        except Gone:
+            return CLOSED
+        except (Exception, asyncio.CancelledError) as error:  # cancelled is what is not finished when the server's time is over
+            refusal = as_refusal(error, scope) if isinstance(error, Exception) else shutting_down()
+            status, body, more = refusal.status, refusal.body, refusal.headers
+        length = (b"content-length", b"%d" % len(body))
+        await send({"type": "http.response.start", "status": status, "headers": [JSON, length, *API, *more]})
+        await send({"type": "http.response.body", "body": body})
+        return status
+
+    async def _answered(self, scope: Scope, receive: Receive) -> bytes:
+        content_type, encoding, announced = _headers(scope)
+        kind = kind_of(content_type, encoding)
+        model, seen = _query(scope["query_string"]) if scope["query_string"] else (None, None)
+        served = self._models.named(model)
+        body = await self._reader.read(announced, receive)
+        started = time.perf_counter()
+        try:
+            wish = raw.parse(body) if kind == OCTETS else await understood(kind, content_type.decode("latin-1"), body, self._decoders)
+        finally:
+            self._reader.release(len(body))
+            del body
+        if wish.model is not None:
+            served = self._agreed(model, wish.model)
+        scope["served"] = served.name, len(wish.images)
+        answer = await self._batcher.submit(served, wish.images, scope.get("gone"))
+        return _written(served, wish, answer, bool(wish.seen if seen is None else seen), started)
+
+    def _agreed(self, query: str | None, body: str) -> Served:
+        if query not in (None, body):
+            raise invalid(f"the query asks for the model {query[:80]!r} and the body for {body[:80]!r}; expected one of them", "model")
+        return self._models.named(body)
+
+
+def _headers(scope: Scope) -> tuple[bytes, bytes, bytes]:
+    """Content type, content encoding and content length, each empty where it is not given."""
+    kind = encoding = length = b""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            kind = value
+        elif name == b"content-length":
+            length = value
+        elif name == b"content-encoding":
+            encoding = value
+    return kind, encoding, length
+
+
+@lru_cache(64)
+def _query(query: bytes) -> tuple[str | None, bool | None]:
+    """``model`` and ``seen``. Raises Refusal for what else is in a query, which would be a misspelling."""
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name not in ("model", "seen"):
+            raise invalid(f"the query has {name[:40]!r}; expected model or seen", name[:40])
+        if name in found:
+            raise invalid(f"the query has {name} twice; expected once", name)
+        found[name] = value
+    return found.get("model"), as_flag(found["seen"], "seen") if "seen" in found else None
+
+
+def _written(served: Served, wish: Wish, answer: Answer, seen: bool, started: float) -> bytes:
+    predictions: list[dict[str, Any]] = [
+        {"digit": digit, "probabilities": probabilities} for digit, probabilities in zip(answer.digits, answer.probabilities, strict=True)
+    ]
+    if seen:
+        for prediction, image in zip(predictions, wish.images, strict=True):
+            prediction["seen"] = as_text(image)
+    total = time.perf_counter() - started
+    milliseconds = {
+        "model": round(1000 * answer.computed, 3), "queue": round(1000 * answer.queued, 3), "total": round(1000 * total, 3),
+    }  # fmt: skip
+    return orjson.dumps(
+        {"model": served.name, "parameters": served.facts.parameters, "predictions": predictions, "milliseconds": milliseconds}
+    )
+
+
+def as_text(image: Images) -> str:
+    """An image's 784 pixels as base64 of bytes."""
+    whole = image if image.dtype == np.uint8 else np.rint(image * 255).astype(np.uint8)
+    return base64.b64encode(whole.tobytes()).decode()

@@ -1,0 +1,75 @@
+"""A request's body, as far as it is not too large, not too slow, and not one too many."""
+
+from __future__ import annotations
+
+import asyncio
+
+from budgetnet.serve.asgi import Gone, Receive
+from budgetnet.serve.refusal import Refusal, busy
+
+BODIES = 32  # of the largest size that may be in memory at once
+
+
+class _TooSlow(Exception):
+    """What a task is cancelled with."""
+
+
+class Reader:
+    """Reads bodies of at most ``largest`` bytes, each within ``seconds``. ``release`` those that were read."""
+
+    def __init__(self, largest: int, seconds: float) -> None:
+        self._largest, self._seconds = largest, seconds
+        self._held, self._most = 0, BODIES * largest
+
+    async def read(self, announced: bytes, receive: Receive) -> bytes:
+        """The whole body; ``announced`` is the header Content-Length, empty without one. Raises Refusal, or Gone."""
+        if announced.isdigit() and int(announced[:20]) > self._largest:
+            raise self._too_large(f"{int(announced[:20]):,}")
+        task = asyncio.current_task()
+        assert task is not None, "a request has a task"
+        timer = asyncio.get_running_loop().call_later(self._seconds, task.cancel, _TooSlow)  # asyncio.timeout costs ten times as much
+        try:
+            return await self._read(receive)
+        except asyncio.CancelledError as error:
+            if error.args != (_TooSlow,):
+                raise
+            task.uncancel()
+            told = f"the body was not there after {self._seconds:g} seconds; send it faster, or in parts"
+            raise _last(Refusal(408, "too_slow", told, "body")) from error
+        finally:
+            timer.cancel()
+
+    async def _read(self, receive: Receive) -> bytes:
+        chunks, size = [], 0
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Gone
+                chunk: bytes = message.get("body", b"")
+                chunks.append(chunk)
+                size += len(chunk)
+                self._held += len(chunk)
+                if size > self._largest:
+                    raise self._too_large(f"more than {self._largest:,}")
+                if self._held > self._most:
+                    raise _last(busy("too many large requests are being sent at once; try again in a second"))
+                if not message.get("more_body"):
+                    return chunk if len(chunks) == 1 else b"".join(chunks)
+        except BaseException:
+            self.release(size)
+            raise
+
+    def release(self, size: int) -> None:
+        """So many bytes are no longer needed."""
+        self._held -= size
+
+    def _too_large(self, size: str) -> Refusal:
+        told = f"the body has {size} bytes; expected {self._largest:,} at most: send fewer images, or smaller pictures"
+        return _last(Refusal(413, "too_large", told, "body"))
+
+
+def _last(refusal: Refusal) -> Refusal:
+    """The rest of the body is not read: the connection cannot be used again."""
+    refusal.headers = (*refusal.headers, (b"connection", b"close"))
+    return refusal

@@ -1,0 +1,26 @@
+"""How the server behaves; what the command line says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``queue``: images that may wait. ``max_body``: bytes of a request. ``timeout``: seconds in which a request must have arrived.
+
+    ``connections`` may be open at once. ``grace``: seconds in which accepted requests are finished at the end, ``drain`` those in
+    which new ones are still taken. ``api_key`` is wanted by ``/v1`` where there is one; ``cors_origins`` may call from a browser.
+    """
+
+    queue: int = 1024
+    max_body: int = 8 * MIB
+    timeout: float = 10.0
+    connections: int = 1000
+    grace: float = 30.0
+    drain: float = 0.5
+    api_key: bytes | None = None
+    cors_origins: tuple[str, ...] = ()
+    log_format: str = "json"
