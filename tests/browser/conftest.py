@@ -1,0 +1,72 @@
+"""The server and the browser, once; a window for each test."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.browser.hand import settle
+from tests.browser.serving import served
+from tests.browser.visits import Visit
+
+# Debian's, and what other systems call it
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'budgetnet[dev]'")
+    chromium = next(filter(None, map(shutil.which, NAMES)), None)
+    if chromium is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def server(browser, tmp_path_factory):
+    """The address; asks for the browser first, so that nothing is started where there is none."""
+    with served(tmp_path_factory.mktemp("server")) as address:
+        yield address
+
+
+@pytest.fixture
+def visit(browser, server):
+    """Opens windows on the page: ``visit(viewport=…, color_scheme=…)``. What they complained about is looked at after the test.
+
+    ``routes`` holds what answers instead of the server by the pattern of addresses; ``wait`` is for the models to be there.
+    """
+    visits = []
+
+    def opened(*, address=server, routes=None, wait=True, **options):
+        options.setdefault("viewport", {"width": 1280, "height": 900})
+        one = Visit(browser.new_context(**options).new_page(), address)
+        visits.append(one)
+        for pattern, handler in (routes or {}).items():
+            one.page.route(pattern, handler)
+        one.page.goto(address)
+        if wait:
+            settle(one.page)
+        return one
+
+    yield opened
+    for one in visits:
+        one.end()
+
+
+@pytest.fixture
+def page(visit):
+    """The page in an ordinary window."""
+    return visit().page
+
+
+@pytest.fixture
+def with_gallery(mnist):
+    """For tests that look at the test set's errors; ``mnist`` skips them where it is not found."""
