@@ -42,8 +42,7 @@ class Session:
     def __call__(self, pixels):
         self.batches.append(len(pixels))
         self.threads.add(threading.current_thread().name)
-        if pixels.any():  # not when it is warmed up
-            time.sleep(self.seconds)
+        time.sleep(self.seconds if pixels.any() else min(self.seconds, 0.002))  # warming up shows that it is slow, and takes no time
         if self.error is not None:
             raise self.error
         return 20 * pixels[:, 0, 0, :10].copy()
