@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("experiment", nargs="?", default="step-13", help="default: step-13")
     parser.add_argument("--clients", nargs="+", type=int, default=CLIENTS, metavar="N", help="default: 1 8 32 128")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.5, help="length of a turn (default: 1.5)")
+    parser.add_argument("--seconds", type=float, default=1.5, help="length of a turn, at least (default: 1.5)")
     parser.add_argument("--plot", type=Path, default=Path("serving.png"), help="a PNG (default: serving.png)")
     arguments = parser.parse_args()
     if arguments.device != "cpu":

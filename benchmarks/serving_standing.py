@@ -82,7 +82,7 @@ def plot(payloads: Mapping[str, Mapping[int, Mapping[str, Figures]]], title: str
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure, panels = plt.subplots(len(payloads), 2, figsize=(11, 3.4 * len(payloads)), squeeze=False, layout="constrained")
     for (payload, found), (left, right) in zip(payloads.items(), panels, strict=True):
@@ -98,6 +98,7 @@ def plot(payloads: Mapping[str, Mapping[int, Mapping[str, Figures]]], title: str
         right.set_title(f"{payload} a request: requests a second", fontsize=10)
         for panel in (left, right):
             panel.set_yscale("log")
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
             panel.yaxis.set_minor_formatter(NullFormatter())
             panel.set_xticks(range(len(found)), [f"{clients:,}" for clients in found])

@@ -162,7 +162,7 @@ def payloads():
 @pytest.mark.parametrize(("name", "clients"), [("one", 1), ("one", 5), ("five", 3)])
 def test_every_client_asks_again_and_again(port, name, clients):
     found = serving_client.turn(payloads(), port, name, clients, 0.2)
-    assert found.answers > len(found.latencies) >= clients
+    assert found.answers > len(found.latencies) >= 2 * clients
     assert (found.latencies > 0).all()
     assert (found.total >= found.model).all()
     assert (1e3 * found.latencies >= found.total).all()

@@ -1,11 +1,12 @@
 """A listening socket that turns newcomers away keeps whom it has."""
 
+import contextlib
 import socket
 import sys
 
 import pytest
 
-from budgetnet.serve.http.closing import turn_away, unread
+from budgetnet.serve.http.closing import queued, turn_away, unread
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a packet filter of Linux")
@@ -33,6 +34,19 @@ def test_what_is_no_listening_socket_is_left_alone():
     closed.close()
     turn_away([closed])
     assert closed.fileno() == -1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells")
+def test_who_waits_to_be_accepted_is_counted():
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        assert queued([listening]) == 0
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(listening.getsockname(), timeout=5))
+        assert queued([listening, listening]) == 6
+        stack.enter_context(listening.accept()[0])
+        assert queued([listening]) == 2
+    assert queued([listening]) == 0
 
 
 def test_what_was_not_read_is_seen():

@@ -19,11 +19,12 @@ from types import FrameType
 import uvicorn
 
 from budgetnet.serve.app import Application
-from budgetnet.serve.http.closing import SETTLED, TURNS, turn_away
+from budgetnet.serve.http.closing import SETTLED, TURNS, queued, turn_away
 from budgetnet.serve.http.protocol import Limits, guarded
 from budgetnet.serve.settings import Settings
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SHORT = 0.005  # seconds between looks at who still waits to be accepted
 SWEEPS = 0.5  # seconds between looks at slow connections
 INTERRUPTED = 130
 BACKLOG = 2048
@@ -34,7 +35,7 @@ class GracefulServer(uvicorn.Server):
 
     def __init__(self, application: Application, settings: Settings, interrupts: bool = True) -> None:
         self._limits = Limits(settings.timeout, settings.connections)
-        self._application, self._drain = application, settings.drain
+        self._application, self._drain, self._grace = application, settings.drain, settings.grace
         self._signals = SIGNALS if interrupts else (signal.SIGTERM,)
         self._told: float | None = None
         super().__init__(
@@ -57,6 +58,9 @@ class GracefulServer(uvicorn.Server):
         self._application.state.drain()
         turn_away(sockets or [])
         await asyncio.sleep(SETTLED)  # and accept who is in
+        until = time.monotonic() + self._grace
+        while queued(sockets or []) and time.monotonic() < until:
+            await asyncio.sleep(SHORT)
         for server in self.servers:
             server.close()
         for one in sockets or []:
