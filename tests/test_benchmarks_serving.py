@@ -203,6 +203,7 @@ def test_a_contest(tmp_path, monkeypatch, predictor, capsys):
         return {name: (command(port, tmp_path), port, "/readyz") for name, port in ports.items()}
 
     monkeypatch.setattr(serving, "commands", commands)
+    monkeypatch.setattr(serving, "version_of", lambda name: "0")
     monkeypatch.setattr(serving, "HEAT", 0.05)
     made = serving_payloads.single_images(sevens(8), predictor), serving_payloads.lists(sevens(8), 4, predictor)
     by_name = {payload.name: payload for payload in made}

@@ -1,4 +1,7 @@
-"""The server and the browser, once; a window for each test."""
+"""The server and the browser, once; a window for each test.
+
+They are the package's, not the session's: Playwright's event loop runs in this thread as long as it lives, and other tests have loops of their own.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ ARGUMENTS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'budgetnet[dev]'")
     chromium = next(filter(None, map(shutil.which, NAMES)), None)
@@ -30,7 +33,7 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(browser, tmp_path_factory):
     """The address; asks for the browser first, so that nothing is started where there is none."""
     with served(tmp_path_factory.mktemp("server")) as address:
