@@ -95,8 +95,8 @@ def test_two_workers_answer_count_together_and_end_together(started):
     assert len(workers_of(process)) == 2
     for number in range(40):
         assert predict(port, number % 10) == number % 10
-    count = re.search(r'budgetnet_http_seconds_count\{route="/v1/predict",status="200"\} ([\d.]+)', get(port, "/metrics"))
-    assert float(count[1]) == 40
+    pattern = r'budgetnet_http_seconds_count\{route="/v1/predict",status="200"\} ([\d.]+)'
+    wait_for(lambda: float(re.search(pattern, get(port, "/metrics"))[1]) == 40)  # an answer is counted after it was sent
     assert "budgetnet_model_info" in get(port, "/metrics")
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0, log.read_text()

@@ -1,6 +1,7 @@
 """The server and the browser, once; a window for each test.
 
-They are the package's, not the session's: Playwright's event loop runs in this thread as long as it lives, and other tests have loops of their own.
+They are the package's, not the session's: Playwright's event loop runs in this thread as long as it lives, and other tests have
+loops of their own.
 """
 
 from __future__ import annotations
