@@ -1,6 +1,6 @@
 """Every network of the catalogue through the portable compilers: what comes out computes what went in.
 
-The parity gate of ``compile`` is the judge. AOT-Inductor takes half a minute a network, so that it is asked for one of each kind;
+The parity gate of ``compile`` is the judge. AOT-Inductor takes half a minute a network, so that it is asked for two of them;
 BUDGETNET_EVERY_AOTI=1 asks for all.
 """
 

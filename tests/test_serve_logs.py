@@ -51,7 +51,7 @@ def test_events_keep_their_order_and_what_else_is_told():
 
 def test_what_libraries_log_is_in_it_with_its_traceback():
     def tell(log):
-        logger = logging.Logger("some.library")
+        logger = logging.Logger("another_package")
         logger.addHandler(Handler(log))
         logger.info("%d things", 3)
         try:
