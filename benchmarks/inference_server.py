@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from benchmarks.other_process import OtherProcess
 
 Call = Callable[[npt.NDArray[np.uint8]], object]
 PATIENCE = 900.0  # seconds: compiling at the first call takes its time
@@ -92,26 +93,12 @@ def timed(call: Call, images: npt.NDArray[np.uint8], batch: int, calls: int) -> 
     return seconds
 
 
-class Server:
+class Server(OtherProcess):
     """The process of one source; as a context manager it ends it."""
 
     def __init__(self, source: Source, images: npt.NDArray[np.uint8], threads: int) -> None:
+        super().__init__(serve, source, images, threads)
         self.source = source
-        context = multiprocessing.get_context("spawn")
-        self._connection, its = context.Pipe()
-        self._process = context.Process(target=serve, args=(its, source, images, threads), daemon=True)
-        self._process.start()
-        its.close()
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-        self._process.join(10)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
 
     def ready(self) -> None:
         """Wait until it has loaded. Raises Fallen."""

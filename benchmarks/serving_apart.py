@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import multiprocessing
 from collections.abc import Callable
 from typing import Any
+
+from benchmarks.other_process import OtherProcess
 
 
 class Fallen(Exception):
@@ -29,30 +30,11 @@ def serve(connection: Any, work: Callable[..., Any], given: Any) -> None:
             connection.send(answer)
 
 
-class Apart:
+class Apart(OtherProcess):
     """The process; as a context manager it ends it. ``work``, ``given``, and what is asked and answered can be pickled."""
 
     def __init__(self, work: Callable[..., Any], given: Any) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, its = context.Pipe()
-        self._process = context.Process(target=serve, args=(its, work, given), daemon=True)
-        self._process.start()
-        its.close()
-
-    @property
-    def pid(self) -> int:
-        assert self._process.pid is not None, "it was started"
-        return self._process.pid
-
-    def __enter__(self) -> Apart:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-        self._process.join(10)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        super().__init__(serve, work, given)
 
     def ask(self, *asked: Any) -> Any:
         """What ``work`` gives. Raises Fallen."""

@@ -7,6 +7,8 @@ import os
 import pytest
 import torch
 
+from tests.command_line import OWN, main
+
 torch.set_num_threads(1)  # the tests' own processes are the parallelism
 
 try:
@@ -27,6 +29,14 @@ def keras():
     if module.backend.backend() != "torch":
         pytest.skip("Keras was imported with another backend before")
     return module
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """The folder of a finished run of 'small', the digits' network; not to be changed."""
+    root = tmp_path_factory.mktemp("runs")
+    assert main("run", "small", *OWN, "--runs", root, "--device", "cpu") == 0
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -12,17 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from budgetnet import cli
 from budgetnet.arguments import types
 from budgetnet.catalogue import load_default
+from tests.command_line import OWN, main
 
 ROOT = Path(__file__).parent.parent
-OWN = ["--catalogue", str(Path(__file__).parent / "own_catalogue.py")]
 COMMANDS = ("list", "show", "diff", "check", "run", "eval", "inspect", "report", "sweep", "compile", "predict")
-
-
-def main(*arguments):
-    return cli.main([str(argument) for argument in arguments])
 
 
 def start(*arguments, cwd=ROOT, **environment):

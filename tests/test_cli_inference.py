@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,25 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from budgetnet import cli
+from budgetnet.catalogue import load
 from budgetnet.data import arrays
 from budgetnet.data.specs import DIGITS
 from budgetnet.inference.artifact import read_sidecar
+from budgetnet.inference.store import best_artifact
+from tests.command_line import OWN, SOURCE, main
 
 ROOT = Path(__file__).parent.parent
-OWN = ["--catalogue", str(Path(__file__).parent / "own_catalogue.py")]
-
-
-def main(*arguments):
-    return cli.main([str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """A finished run of 'small', the digits' network."""
-    root = tmp_path_factory.mktemp("runs")
-    assert main("run", "small", *OWN, "--runs", root, "--device", "cpu") == 0
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +139,46 @@ def test_a_damaged_artifact_is_said_and_passed_over(runs, digits, tmp_path, caps
     assert len(said.out.splitlines()) == 2
     assert predict(tmp_path / "own", runs, "--artifact", model.parent, tmp_path / "many.npy") == 1
     assert "truncated or replaced" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda text: text[:-40], "is not a readable artifact"),
+        (lambda text: text.replace('"format": 1', '"format": 99'), "has format 99; this version of budgetnet reads 1: compile it again"),
+        (
+            lambda text: re.sub(r'"definition_hash": "....', '"definition_hash": "ffff', text),
+            "was compiled from another definition of small than the catalogue's; compile it again",
+        ),
+    ],
+    ids=["damaged", "another version", "another definition"],
+)
+def test_an_artifact_that_cannot_be_used_is_said_and_another_is_taken(change, sentence, artifacts, runs, digits, tmp_path, capsys):
+    shutil.copytree(artifacts, tmp_path / "own")
+    folder = tmp_path / "own/small/seed-0"
+    shutil.copytree(folder / "onnx-fp32", folder / "aoti-fp32")
+    sidecar = folder / "aoti-fp32/artifact.json"
+    changed = change(sidecar.read_text())
+    assert changed != sidecar.read_text()
+    sidecar.write_text(changed)
+    np.save(tmp_path / "many.npy", digits[0][:2])
+    assert predict(tmp_path / "own", runs, tmp_path / "many.npy") == 0
+    said = capsys.readouterr()
+    assert "aoti-fp32" in said.err
+    assert re.search(f"{sentence}.*; passed over", said.err)
+    assert len(said.out.splitlines()) == 2
+
+
+def test_the_artifact_of_the_seed_that_was_asked_for(artifacts, tmp_path):
+    shutil.copytree(artifacts, tmp_path / "own")
+    other = tmp_path / "own/small/seed-3/onnx-fp32"
+    shutil.copytree(tmp_path / "own/small/seed-0/onnx-fp32", other)
+    sidecar = other / "artifact.json"
+    sidecar.write_text(sidecar.read_text().replace('"seed": 0', '"seed": 3'))
+    small, said = load(str(SOURCE))["small"], []
+    found = [best_artifact(tmp_path / "own", small, "cpu", said.append, seed) for seed in (None, 0, 3, 4)]
+    assert [one and one[1].seed for one in found] == [0, 0, 3, None]
+    assert not said
 
 
 def test_a_file_that_is_none_does_not_keep_the_others_from_it(artifacts, runs, digits, tmp_path, capsys):

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from budgetnet import cli
 from budgetnet.arguments import build_parser
 from budgetnet.catalogue import load
 from budgetnet.commands import served_networks, serving, weight_origins
@@ -21,23 +20,10 @@ from budgetnet.data.specs import DIGITS, MNIST
 from budgetnet.inference.artifact import read_sidecar
 from budgetnet.inference.predictor import Predictor
 from budgetnet.weights import load_trained
+from tests.command_line import OWN, SOURCE, main
 from tests.serve_demo import connect, read_answer, request_bytes
 
 ROOT = Path(__file__).parent.parent
-SOURCE = Path(__file__).parent / "own_catalogue.py"
-OWN = ["--catalogue", str(SOURCE)]
-
-
-def main(*arguments):
-    return cli.main([str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """A finished run of 'small', the digits' network."""
-    root = tmp_path_factory.mktemp("runs")
-    assert main("run", "small", *OWN, "--runs", root, "--device", "cpu") == 0
-    return root
 
 
 @pytest.fixture(scope="module")

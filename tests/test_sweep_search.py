@@ -8,19 +8,15 @@ import pytest
 pytest.importorskip("optuna")
 pytest.importorskip("sklearn")
 
-from budgetnet import cli
 from budgetnet.commands import sweeping
 from budgetnet.jobs.running import Failure, WorkerDied, run_supplied
 from budgetnet.results import Result
 from budgetnet.rundir import RunInUse
 from budgetnet.study_results import read_plan, read_study
 from budgetnet.sweep import chain
+from tests.command_line import main
 
 OWN = ["--catalogue", "tests.own_studies", "--device", "cpu", "--workers", "1", "--threads", "1"]
-
-
-def main(*arguments):
-    return cli.main([str(argument) for argument in arguments])
 
 
 def sweep(root, name, *more):

@@ -45,7 +45,7 @@ class Order:
 def made(order: Order, say: Callable[[str], None]) -> Made | None:
     """The artifact's folder and sidecar; None where there can be none, which ``say`` is told with the reason."""
     root = _root(order.weights)
-    known = best_artifact(root, order.experiment, order.device)
+    known = best_artifact(root, order.experiment, order.device, lambda why: None)  # it is made anew
     if known is not None and _fits(known):
         return known
     slower = f"{order.experiment.name} is not compiled for {order.device}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 from budgetnet.commands.reporting import result_roots
@@ -15,10 +16,11 @@ from budgetnet.inference.store import best_artifact
 from budgetnet.weights import find_weights
 
 
-def artifact_for(experiment: Experiment, arguments: Namespace, device: str = "cpu") -> tuple[Path, Sidecar] | None:
-    """The likely fastest artifact under ``--out``, of the seed that was asked for."""
-    found = best_artifact(arguments.out, experiment, device)
-    return found if found is not None and arguments.seed in (None, found[1].seed) else None
+def artifact_for(
+    experiment: Experiment, arguments: Namespace, passed_over: Callable[[str], None], device: str = "cpu"
+) -> tuple[Path, Sidecar] | None:
+    """The likely fastest artifact under ``--out``, of the seed that was asked for; ``passed_over`` is told of those that cannot be used."""
+    return best_artifact(arguments.out, experiment, device, passed_over, arguments.seed)
 
 
 def check_artifact(folder: Path, sidecar: Sidecar) -> None:

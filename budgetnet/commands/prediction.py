@@ -85,7 +85,11 @@ def _predictor(arguments: Namespace, catalogue: Catalogue) -> tuple[Predictor, s
         sidecar = read_sidecar(arguments.artifact)
         return Predictor.load(arguments.artifact, arguments.threads), f"{sidecar.experiment}, {sidecar.name}, of {arguments.artifact}"
     experiment: Experiment = catalogue[arguments.model]
-    found = artifact_for(experiment, arguments)
+
+    def passed_over(why: str) -> None:
+        complain(f"{why}; passed over", OTHER)
+
+    found = artifact_for(experiment, arguments, passed_over)
     if found is not None:
         folder, sidecar = found
         try:

@@ -32,11 +32,15 @@ def offer(experiment: Experiment, arguments: Namespace, device: str, say: Say) -
     """
     tests = partial(test_set, experiment.data_set, arguments.data)
     devices = dict.fromkeys((device, "cpu"))
-    for found in filter(None, (artifact_for(experiment, arguments, one) for one in devices)):
+
+    def passed_over(why: str) -> None:
+        say(f"{why}; going on without it")
+
+    for found in filter(None, (artifact_for(experiment, arguments, passed_over, one) for one in devices)):
         try:
             check_artifact(*found)
         except InferenceError as error:
-            say(f"{error}; going on without it")
+            passed_over(str(error))
         else:
             return _compiled(experiment, *found, weight_origins.of_artifact(*found, experiment, arguments), arguments.threads, tests)
     weights = weights_for(experiment, arguments)
