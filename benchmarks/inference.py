@@ -32,7 +32,7 @@ from budgetnet.data.files import find_data, load_files
 from budgetnet.definition import Experiment
 from budgetnet.inference import backends
 from budgetnet.inference.artifact import read_sidecar
-from budgetnet.weights import find_weights
+from budgetnet.weights import WeightsError, find_weights
 
 CATALOGUE = ("step-09", "step-10", "step-11", "step-12", "step-13", "lenet")
 PLAIN = "plain torch fp32"
@@ -104,14 +104,26 @@ def _sidecar(source: Source) -> dict[str, Any] | None:
     return {"bytes": sidecar.bytes, "build_seconds": sidecar.build_seconds, "parity": dict(sidecar.parity), "fixed": sidecar.fixed_batches}
 
 
-def benchmark(experiment: Experiment, arguments: Any, root: Path) -> dict[str, Any]:
+def trained(experiments: Sequence[Experiment], demanded: bool) -> dict[Experiment, Path]:
+    """The weights of every experiment, looked for before anything is measured; one without is said, and ends it if ``demanded``."""
+    found = {}
+    for experiment in experiments:
+        try:
+            found[experiment] = find_weights([Path("runs"), *result_roots()], experiment, None)
+        except WeightsError as error:
+            if demanded:
+                sys.exit(f"benchmark: {error}")
+            print(f"left out: {experiment.name}: {error}", flush=True)
+    return found
+
+
+def benchmark(experiment: Experiment, weights: Path, arguments: Any, root: Path) -> dict[str, Any]:
     """All figures of one experiment, JSON-ready; the baseline first."""
 
     def say(line: str) -> None:
         print(line, flush=True)
 
     say(f"\n{experiment.name}")
-    weights = find_weights([Path("runs"), *result_roots()], experiment, None)
     images = load_files(experiment.data_set, find_data(experiment.data_set))[2][: 8 * LARGEST].copy()
     plain = Source(PLAIN, experiment=experiment.name, weights=weights, device=arguments.device)
     sources = [plain, *compiled(experiment, arguments.device, root, arguments.backends, say)]
@@ -133,8 +145,9 @@ def main() -> None:
     arguments = parser.parse_args()
     task.require_data()
     experiments = load_default().select(CATALOGUE if arguments.catalogue else arguments.experiments)
+    weights = trained(experiments, demanded=not arguments.catalogue)
     with tempfile.TemporaryDirectory() as directory:
-        found = {experiment.name: benchmark(experiment, arguments, Path(directory)) for experiment in experiments}
+        found = {experiment.name: benchmark(experiment, own, arguments, Path(directory)) for experiment, own in weights.items()}
     environment = task.environment(arguments.device)
     machine = environment.get("gpu") or f"{environment['cpu']}, threads: {arguments.threads}"
     standing.plot(found, PLAIN, machine, arguments.plot)

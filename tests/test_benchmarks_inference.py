@@ -9,6 +9,7 @@ from PIL import Image
 from benchmarks import inference, inference_standing
 from benchmarks.inference_server import Fallen, Server, Source, timed
 from benchmarks.inference_standing import Measured
+from budgetnet.catalogue import load_default
 from tests.inference_demo import compiled, images
 
 
@@ -47,6 +48,16 @@ def test_table_and_plot(tmp_path):
 def test_calls_fill_a_turn():
     own = Measured("x", expected={1: 0.001, 64: 10.0, 128: 1e-9})
     assert [own.calls(batch, 0.5) for batch in (1, 64, 128)] == [500, 5, 5000]
+
+
+def test_experiments_without_weights_are_left_out_or_end_it_before_anything_is_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # where there are no runs
+    known = load_default()
+    found = inference.trained([known["step-13"], known["lenet"]], demanded=False)
+    assert [(experiment.name, weights.is_file()) for experiment, weights in found.items()] == [("step-13", True)]
+    assert "left out: lenet: " in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"benchmark: .*lenet"):
+        inference.trained([known["lenet"]], demanded=True)
 
 
 def test_times_every_call_on_other_images():
