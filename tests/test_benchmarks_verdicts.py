@@ -4,6 +4,8 @@ import json
 import sys
 from dataclasses import replace
 
+import pytest
+
 from benchmarks import task, verdicts
 from benchmarks.verdicts import Pair
 from budgetnet.catalogue import Catalogue, load_default
@@ -38,6 +40,23 @@ def test_table_and_figures_name_both_paths():
     figures = json.loads(json.dumps(verdicts.content([found])))["step-13"]
     assert figures["comparison"]["word"] == "undecided"
     assert figures["reference"]["accuracies"] == [99.3, 99.4, 99.5]
+
+
+def test_what_a_path_adds_is_pooled_about_each_experiments_mean():
+    # the second experiment is ten points lower on both paths, which is no difference of the paths
+    found = verdicts.pooled([pair((99.3, 99.4, 99.5), (99.4, 99.5, 99.6)), pair((89.3, 89.4, 89.5), (89.4, 89.5, 89.6))])
+    assert found.difference == pytest.approx(0.1)
+    assert found.lower == pytest.approx(0.1 - 2.228 * 0.0894427 * (2 / 6) ** 0.5, abs=1e-4)  # Student's t with 10 degrees of freedom
+
+
+def test_words_by_choice_of_the_seeds():
+    found = pair((99.5, 99.51, 99.52, 99.53, 99.54, 99.55), (99.2, 99.21, 99.22, 99.23, 99.24))
+    assert verdicts.by_choice(found.reference) == {"met": 6}
+    assert verdicts.by_choice(found.fast) == {"missed": 1}
+    assert verdicts.choices([found]).splitlines() == [
+        "step-13 reference: met 6 of all choices of 5 seeds",
+        "step-13 fast: missed 1 of all choices of 5 seeds",
+    ]
 
 
 def test_trains_both_paths_and_keeps_what_is_finished(tmp_path, monkeypatch, capsys):
