@@ -146,12 +146,19 @@ def main() -> None:
     task.require_data()
     experiments = load_default().select(CATALOGUE if arguments.catalogue else arguments.experiments)
     weights = trained(experiments, demanded=not arguments.catalogue)
-    with tempfile.TemporaryDirectory() as directory:
-        found = {experiment.name: benchmark(experiment, own, arguments, Path(directory)) for experiment, own in weights.items()}
     environment = task.environment(arguments.device)
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        for experiment, own in weights.items():
+            found[experiment.name] = benchmark(experiment, own, arguments, Path(directory))
+            save(found, arguments, environment)  # what is measured is kept if the next one is interrupted
+    print(f"plot: {arguments.plot}")
+
+
+def save(found: dict[str, Any], arguments: Any, environment: dict[str, Any]) -> None:
+    """The plot, and the JSON if it was asked for, of the experiments measured so far."""
     machine = environment.get("gpu") or f"{environment['cpu']}, threads: {arguments.threads}"
     standing.plot(found, PLAIN, machine, arguments.plot)
-    print(f"plot: {arguments.plot}")
     if arguments.json:
         content = {"device": arguments.device, "threads": arguments.threads, "rounds": arguments.rounds, "turn_seconds": arguments.seconds}
         arguments.json.write_text(
