@@ -90,7 +90,8 @@ def train(jobs: Sequence[Job], runs: Path, path: str, device: str) -> list[Resul
 def pooled(pairs: Sequence[Pair]) -> Comparison:
     """All experiments together, each about its own mean: what a path as such adds to an accuracy, in percent.
 
-    Welch's interval does not know that a mean was taken out for each experiment: with five of them and five seeds it is about 5 % too narrow.
+    Welch's interval does not know that a mean was taken out for each experiment: with five of them and five seeds
+    it is about 5 % too narrow.
     """
     reference: list[float] = []
     fast: list[float] = []
