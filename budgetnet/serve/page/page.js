@@ -13,7 +13,7 @@ import { pictureSubject, takePictures } from "./pictures.js";
 import { bytesOf, paint } from "./pixels.js";
 import { drawByPointer } from "./pointer.js";
 import { Readings } from "./readings.js";
-import { strokesAsPicture } from "./strokes.js";
+import { strokesAsPicture, TooLittleInk } from "./strokes.js";
 import { Surface } from "./surface.js";
 import { themeChoice } from "./theme-choice.js";
 
@@ -108,7 +108,9 @@ function described(subject) {
 
 /** A picture that is refused makes way for what was there before; a drawing stays, it can be gone on with. */
 function onRefusal(subject, error) {
-  refusal.tell(subject.kind === "picture" ? `${subject.name}: ${error.message}` : error.message, subject.kind !== "drawing");
+  const unfinished = error instanceof TooLittleInk && drawing.isDrawing; // every stroke begins with too little ink
+  const sentence = subject.kind === "picture" ? `${subject.name}: ${error.message}` : error.message;
+  if (!unfinished) refusal.tell(sentence, subject.kind !== "drawing");
   if (subject.kind === "drawing") paintNothing();
   else drawing.withdraw(subject);
 }
