@@ -6,12 +6,15 @@ loops of their own.
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
+import urllib.request
 
 import pytest
 
 from tests.browser.hand import settle
-from tests.browser.serving import served
+from tests.browser.serving import PATIENCE, served
 from tests.browser.visits import Visit
 
 # Debian's, and what other systems call it
@@ -29,7 +32,7 @@ def browser():
     if chromium is None:
         pytest.skip("there is no Chromium: apt-get install chromium")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+        browser = driver.chromium.launch(executable_path=chromium, args=list(ARGUMENTS), timeout=1000 * PATIENCE)
         yield browser
         browser.close()
 
@@ -43,15 +46,18 @@ def server(browser, tmp_path_factory):
 
 @pytest.fixture
 def visit(browser, server):
-    """Opens windows on the page: ``visit(viewport=…, color_scheme=…)``. What they complained about is looked at after the test.
+    """Opens windows on the page: ``visit(viewport=…, color_scheme=…)``. What went wrong in them is checked after the test.
+
+    Motion is reduced unless a test asks for it: nothing is measured in the middle of a transition or of a smooth scroll.
 
     ``routes`` holds what answers instead of the server by the pattern of addresses; ``wait`` is for the models to be there.
     """
     visits = []
 
     def opened(*, address=server, routes=None, wait=True, **options):
-        options.setdefault("viewport", {"width": 1280, "height": 900})
-        one = Visit(browser.new_context(**options).new_page(), address)
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"} | options)
+        context.set_default_timeout(1000 * PATIENCE)
+        one = Visit(context.new_page(), address)
         visits.append(one)
         for pattern, handler in (routes or {}).items():
             one.page.route(pattern, handler)
@@ -72,5 +78,18 @@ def page(visit):
 
 
 @pytest.fixture
-def with_gallery(mnist):
-    """For tests that look at the test set's errors; ``mnist`` skips them where it is not found."""
+def with_gallery(mnist, server):
+    """For tests that look at the test set's errors; ``mnist`` skips them where it is not found.
+
+    Waits until the server has computed them: the page itself stops asking after a minute.
+    """
+    until = time.monotonic() + PATIENCE
+    for model in ("step-13", "step-09"):
+        while _errors(server, model)["message"]:
+            assert time.monotonic() < until, f"the server has not looked through the test set with {model} in {PATIENCE} seconds"
+            time.sleep(0.2)
+
+
+def _errors(server, model):
+    with urllib.request.urlopen(f"{server}v1/gallery?model={model}", timeout=PATIENCE) as answer:
+        return json.load(answer)

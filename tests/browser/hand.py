@@ -3,18 +3,47 @@
 from __future__ import annotations
 
 import base64
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.browser.serving import PATIENCE
 from tests.browser.strokes import Points
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator, Page, Route
 
+PREDICT = "**/v1/predict*"
 SETTLED = """() => {
   const readings = [...document.querySelectorAll(".reading")];
   return readings.length > 0 && readings.every((reading) => reading.getAttribute("aria-busy") === "false");
 }"""
+
+
+class Held:
+    """Holds every request for a prediction until ``release``, so that a test decides what happens before its answer."""
+
+    def __init__(self, page: Page) -> None:
+        self.routes: list[Route] = []
+        self._page = page
+        self._released = False
+        page.route(PREDICT, self._handle)
+
+    def _handle(self, route: Route) -> None:
+        self.routes.append(route)
+        if self._released:
+            route.continue_()
+
+    def wait(self) -> None:
+        """Wait until at least one request is held."""
+        wait_until(self._page, lambda: bool(self.routes))
+
+    def release(self) -> None:
+        """Let the server answer what is held and what follows."""
+        self._released = True
+        for route in self.routes:
+            route.continue_()
 
 
 @dataclass(frozen=True)
@@ -30,6 +59,14 @@ class Said:
 def settle(page: Page) -> None:
     """Waits until everything that was asked is answered."""
     page.wait_for_function(SETTLED)
+
+
+def wait_until(page: Page, holds: Callable[[], bool]) -> None:
+    """Wait for a condition of the test's own; the page's events are handled meanwhile."""
+    until = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < until, f"the condition does not hold after {PATIENCE} seconds"
+        page.wait_for_timeout(20)
 
 
 def panel(page: Page, place: int = 0) -> Locator:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.hand import draw, in_window, ink, panel, said, seen, settle
+from tests.browser.hand import PREDICT, Held, draw, in_window, ink, panel, said, seen, settle
 from tests.browser.strokes import DIGITS, straight
 
 
@@ -51,21 +51,16 @@ def test_the_prediction_follows_the_stroke_before_the_pen_is_lifted(page):
 
 
 def test_one_request_at_a_time_and_the_last_state_is_predicted(page):
-    flying, together, requests = set(), [], []
-
-    def started(request):
-        if "/v1/predict" in request.url:
-            flying.add(request)
-            together.append(len(flying))
-            requests.append(request)
-
-    page.on("request", started)
-    page.on("requestfinished", lambda request: flying.discard(request))
-    draw(page, DIGITS[5])
+    requests = asked(page)
+    held = Held(page)
+    draw(page, DIGITS[5][:1])
+    held.wait()
+    draw(page, DIGITS[5][1:])
+    assert len(held.routes) == 1
+    held.release()
     settle(page)
     before = seen(page)
-    assert max(together) == 1
-    assert len(requests) > 1
+    assert len(requests) == 2
     assert max(request.sizes()["requestBodySize"] for request in requests) < 20_000  # bytes
     # what is shown is what the finished drawing is read as when it is asked for again
     page.locator("select").select_option("step-09")
@@ -109,15 +104,13 @@ def test_undo_takes_back_strokes_and_also_a_clear(page):
 
 
 def test_an_answer_to_a_drawing_that_was_cleared_is_not_shown(page):
-    held = []
-    page.route("**/v1/predict*", lambda route: held.append(route))
-    with page.expect_request("**/v1/predict*"):
-        draw(page, [straight((0.5, 0.2), (0.5, 0.25))])
+    held = Held(page)
+    draw(page, [straight((0.5, 0.2), (0.5, 0.25))])
+    held.wait()
     page.click("#clear")
-    with page.expect_response("**/v1/predict*") as response:
-        held[0].continue_()
+    with page.expect_response(PREDICT) as response:
+        held.release()
     response.value.finished()
-    page.unroute("**/v1/predict*")
     assert ink(page) == 0
     assert said(page).digit == ""
     draw(page, DIGITS[7])
@@ -166,3 +159,77 @@ def test_the_right_button_and_other_fingers_draw_nothing(page):
     page.mouse.move(x + 50, y + 50)
     page.mouse.up(button="right")
     assert ink(page) == 0
+
+
+def test_a_dot_is_shown_and_not_sent_and_the_hint_goes_with_the_next_stroke(page):
+    requests = asked(page)
+    draw(page, [[(0.5, 0.5)]])
+    hint(page).wait_for()
+    assert ink(page) > 0
+    assert said(page).digit == ""
+    assert requests == []
+    page.click("#clear")
+    assert hint(page).is_hidden()
+    draw(page, [[(0.5, 0.25)], *DIGITS[1]])
+    assert said(page).digit == "1"
+    assert hint(page).is_hidden()
+
+
+def test_too_little_ink_is_no_matter_while_the_pen_is_down(page):
+    [(x, y)] = in_window(page, [(0.5, 0.5)])
+    page.mouse.move(x, y)
+    page.mouse.down()
+    settle(page)
+    assert hint(page).is_hidden()
+    page.mouse.up()
+    hint(page).wait_for()
+
+
+def test_a_dot_by_keys_in_a_corner_is_not_sent(page):
+    requests = asked(page)
+    page.locator("#ink").focus()
+    for _ in range(8):
+        page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowLeft")  # the pen is at the edge
+    page.keyboard.press("Space")
+    hint(page).wait_for()
+    assert ink(page) > 0
+    assert requests == []
+
+
+def test_a_canvas_that_stays_blank_is_not_sent(page):
+    """Whatever a browser does not draw."""
+    page.evaluate("Object.assign(CanvasRenderingContext2D.prototype, { stroke() {}, fill() {} })")
+    requests = asked(page)
+    draw(page, DIGITS[3])
+    hint(page).wait_for()
+    assert requests == []
+
+
+@pytest.mark.parametrize(
+    "corners", [((0, 0), (0, 1)), ((0, 0), (1, 0.4)), ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0))], ids=["1", "slash", "0"]
+)
+def test_the_server_refuses_no_drawing_that_is_sent(page, corners):
+    """A refusal fails the test; drawings of all sizes, from a dot to a digit."""
+    answered = []
+    for size in (0.002, 0.005, 0.01, 0.02, 0.03, 0.034, 0.04, 0.05, 0.1, 0.4):
+        draw(page, [[(0.3 + size * x, 0.3 + size * y) for x, y in corners]])
+        answer = said(page)
+        assert (answer.digit == "") == hint(page).is_visible(), size
+        answered.append(answer.digit != "")
+        page.click("#clear")
+    assert answered == sorted(answered)
+    assert not answered[0]
+    assert answered[-1]
+
+
+def hint(page):
+    return page.get_by_role("alert").get_by_text("There is too little ink to read a digit")
+
+
+def asked(page):
+    """The requests for predictions from now on."""
+    requests = []
+    page.on("request", lambda request: requests.append(request) if "/v1/predict" in request.url else None)
+    return requests

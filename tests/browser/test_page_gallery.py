@@ -6,14 +6,13 @@ from tests.browser.hand import draw, panel, said, seen, settle
 from tests.browser.strokes import DIGITS
 
 FIRST = "#gallery li:first-child button"
-COMPUTED = 120_000  # ms that the server may take to look through the test set
 
 pytestmark = pytest.mark.usefixtures("with_gallery")
 
 
 @pytest.fixture
 def gallery(page):
-    page.wait_for_selector(FIRST, timeout=COMPUTED)
+    page.wait_for_selector(FIRST)
     return page.get_by_role("region", name="Where it is wrong")
 
 
@@ -64,7 +63,7 @@ def test_an_error_is_chosen_by_key_and_gone_on_from_by_drawing(page, gallery):
 def test_the_gallery_goes_with_the_first_model(page, gallery):
     before = page.locator(FIRST).get_attribute("aria-label")
     page.get_by_label("Model").select_option("step-09")
-    page.wait_for_function("() => document.getElementById('gallery-about').textContent.includes('errors of step-09')", timeout=COMPUTED)
+    page.wait_for_function("() => document.getElementById('gallery-about').textContent.includes('errors of step-09')")
     assert page.locator(FIRST).get_attribute("aria-label") != before
     page.get_by_role("button", name="Compare").click()
     assert "errors of step-09" in gallery.inner_text()
@@ -84,5 +83,5 @@ def test_errors_that_are_still_computed_are_waited_for(visit):
     one.page.get_by_text("the test set is still being looked through").wait_for()
     refused = len(asked)
     waiting.clear()
-    one.page.wait_for_selector(FIRST, timeout=COMPUTED)
+    one.page.wait_for_selector(FIRST)
     assert len(asked) > refused

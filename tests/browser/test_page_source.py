@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from budgetnet.inference import digit_form
 from tests.browser.hand import draw, settle
 from tests.browser.strokes import DIGITS
+from tests.browser.visits import Visit
 
 PAGE = Path(__file__).parents[2] / "budgetnet" / "serve" / "page"
 FILES = sorted(PAGE.iterdir())
@@ -38,15 +40,33 @@ def test_every_identifier_that_the_scripts_look_up_is_in_the_page():
     assert looked_up <= set(re.findall(r'id="([\w-]+)"', html))
 
 
-def test_a_strict_policy_lets_the_page_work(visit, server):
-    """What the policy forbids is a complaint on the console, which every test holds against the page."""
+def strict(route):
+    answer = route.fetch()
     policy = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'"
+    route.fulfill(response=answer, headers=answer.headers | {"content-security-policy": policy})
 
-    def strict(route):
-        answer = route.fetch()
-        route.fulfill(response=answer, headers=answer.headers | {"content-security-policy": policy})
 
+def test_the_page_and_the_server_refuse_digits_of_the_same_size():
+    assert f"const SMALLEST = {digit_form.SMALLEST};" in (PAGE / "strokes.js").read_text()
+
+
+def test_a_strict_policy_lets_the_page_work(visit, server):
+    """Every test fails for a violation in its window."""
     one = visit(routes={server: strict})
     draw(one.page, DIGITS[2])
     settle(one.page)
     assert one.page.locator(".digit").inner_text() == "2"
+
+
+def test_a_visit_ends_with_an_error_after_a_violation_of_the_policy(browser, server):
+    one = Visit(browser.new_context().new_page(), server)
+    one.page.route(server, strict)
+    one.page.goto(server)
+    one.page.evaluate(
+        """() => new Promise((reported) => {
+          addEventListener("securitypolicyviolation", reported);
+          document.body.append(Object.assign(document.createElement("script"), { textContent: "1" }));
+        })"""
+    )
+    with pytest.raises(AssertionError, match="script-src-elem: inline"):
+        one.end()

@@ -2,11 +2,9 @@
 
 import pytest
 
-from tests.browser.hand import draw, ink, said, settle
+from tests.browser.hand import PREDICT, draw, ink, said, settle
 from tests.browser.serving import served
 from tests.browser.strokes import DIGITS
-
-PREDICT = "**/v1/predict*"
 
 
 class Trouble:
@@ -60,12 +58,12 @@ def test_an_old_answer_does_not_stand_beside_a_new_drawing(visit):
     one.refusals_expected = True
     draw(one.page, DIGITS[7])
     assert said(one.page).digit == "7"
-    one.page.route(PREDICT, lambda route: route.abort())
+    trouble = Trouble(one.page, lambda route: route.abort())
     one.page.click("#clear")
     draw(one.page, DIGITS[1])
     one.page.get_by_text("waiting for the server").wait_for()
     assert one.page.locator(".digit").inner_text() == ""
-    one.page.unroute(PREDICT)
+    trouble.end()
     assert said(one.page).digit == "1"
 
 
@@ -74,11 +72,11 @@ def test_an_old_answer_goes_when_the_drawing_is_gone_on_with(visit):
     one.refusals_expected = True
     draw(one.page, [DIGITS[4][1]])
     assert said(one.page).digit != ""
-    one.page.route(PREDICT, lambda route: route.abort())
+    trouble = Trouble(one.page, lambda route: route.abort())
     draw(one.page, [DIGITS[4][0]])
     one.page.get_by_text("waiting for the server").wait_for()
     assert set(one.page.locator(".percent").all_inner_texts()) == {"–"}
-    one.page.unroute(PREDICT)
+    trouble.end()
     assert said(one.page).digit == "4"
 
 
@@ -107,10 +105,10 @@ def test_a_refused_drawing_is_told_until_the_next_one_is_read(visit):
     one = visit()
     one.refusals_expected = True
     error = {"error": {"code": "invalid", "field": None, "message": "there is nothing but noise on the picture"}}
-    one.page.route(PREDICT, lambda route: route.fulfill(status=422, json=error))
+    trouble = Trouble(one.page, lambda route: route.fulfill(status=422, json=error))
     draw(one.page, [DIGITS[4][0]])
     one.page.get_by_role("alert").get_by_text("nothing but noise").wait_for()
-    one.page.unroute(PREDICT)
+    trouble.end()
     draw(one.page, [DIGITS[4][1]])
     assert said(one.page).digit == "4"
     assert one.page.get_by_role("alert").locator("p").is_hidden()
