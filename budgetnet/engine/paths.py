@@ -63,7 +63,7 @@ class EagerPath:
 
 def flatten_parameters(model: nn.Module) -> nn.Parameter:
     """Make every parameter and its gradient a view of one vector, which is returned: an optimizer then updates all at once."""
-    parameters = [*model.parameters()]
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     flat = nn.Parameter(torch.cat([parameter.detach().reshape(-1) for parameter in parameters]))
     flat.grad = torch.zeros_like(flat)
     start = 0
@@ -91,7 +91,7 @@ class KernelPath:
     name, precision = "kernels", "fp32"
 
     def __init__(self, model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], threads: int) -> None:
-        lower(model)  # before the parameters are moved
+        lower(model, image_shape)  # before the parameters are moved
         self.optimizer = build_optimizer(recipe.optimizer, [flatten_parameters(model)])
         self.network = KernelNetwork(model, image_shape, recipe.batch_size, threads)
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from budgetnet import cache
 
-SOURCES = ("convolution.h", "convnet.c")
-# Contraction to fused multiply-add is GCC's default; clang needs to be told. 512-bit registers are not GCC's default choice.
-FLAGS = ("-O3", "-march=native", "-std=gnu11", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
+SOURCES = ("vectors.h", "contraction.h", "elementwise.h", "program.c")
+# Contraction to fused multiply-add is GCC's default; clang needs to be told. 512-bit registers are not the compilers' default choice.
+FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=fast", "-shared", "-fPIC")
+OPENMP = "-fopenmp"
 WIDE = "-mprefer-vector-width=512"
 
 
@@ -35,21 +36,50 @@ def processor() -> str:
 
 
 def compile_library(sources: dict[str, bytes], compiler: str, flags: tuple[str, ...], target: Path) -> None:
-    """Compile into ``target``, atomically; raises KernelsUnavailable with the compiler's last words."""
+    """Compile into ``target``, atomically; without threads where the compiler has no OpenMP, as Apple's has not.
+
+    Raises KernelsUnavailable with the compiler's first error.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         for name, content in sources.items():
             Path(folder, name).write_bytes(content)
         output = Path(folder, "kernels.so")
-        command = [*shlex.split(compiler), *flags, str(Path(folder, SOURCES[-1])), "-o", str(output), "-lm"]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise KernelsUnavailable(f"{compiler} could not be run ({error})") from error
-        if done.returncode != 0:
-            last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-            raise KernelsUnavailable(f"{compiler} could not compile the kernels ({last[0]})")
-        os.replace(output, target)
+        for threading in ((OPENMP,), ()):
+            command = [*shlex.split(compiler), *flags, *threading, str(Path(folder, SOURCES[-1])), "-o", str(output), "-lm"]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300)
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise KernelsUnavailable(f"{compiler} could not be run ({error})") from error
+            if done.returncode == 0:
+                os.replace(output, target)
+                return
+        errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise KernelsUnavailable(f"{compiler} could not compile the kernels ({errors[0]})")
+
+
+def instruction_set() -> str:
+    """What the kernels are compiled for, as the compilers' -march: ``BUDGETNET_MARCH``, such as 'haswell', or else 'native'."""
+    return os.environ.get("BUDGETNET_MARCH") or "native"
+
+
+def _flags() -> tuple[str, ...]:
+    wide = (WIDE,) if platform.machine() in ("x86_64", "AMD64") else ()
+    return (*FLAGS, *wide, f"-march={instruction_set()}")
+
+
+def _sources() -> dict[str, bytes]:
+    return {name: (Path(__file__).parent / name).read_bytes() for name in SOURCES}
+
+
+def _compiler() -> str | None:
+    return os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+
+
+def library_key(extra_flags: tuple[str, ...] = ()) -> str:
+    """Changes with the kernels' sources, the compiler, its flags and the processor: other kernels may be faster or slower."""
+    asked = sorted(_sources().items()), _compiler(), _flags() + extra_flags, processor()
+    return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
 
 
 @functools.cache
@@ -61,17 +91,13 @@ def load(extra_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     """
     if os.environ.get("BUDGETNET_KERNELS") == "0":
         raise KernelsUnavailable("they are turned off by BUDGETNET_KERNELS=0")
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    compiler = _compiler()
     if compiler is None:
         raise KernelsUnavailable("there is no C compiler; install one (on Debian: apt install gcc)")
-    flags = FLAGS + ((WIDE,) if platform.machine() in ("x86_64", "AMD64") else ()) + extra_flags
-    here = Path(__file__).parent
-    sources = {name: (here / name).read_bytes() for name in SOURCES}
-    key = hashlib.sha256(repr((sorted(sources.items()), compiler, flags, processor())).encode()).hexdigest()[:16]
     try:
-        target = cache.folder() / f"kernels-{key}.so"
+        target = cache.folder() / f"kernels-{library_key(extra_flags)}.so"
         if not target.exists():
-            compile_library(sources, compiler, flags, target)
+            compile_library(_sources(), compiler, _flags() + extra_flags, target)
         return ctypes.CDLL(str(target))
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
         raise KernelsUnavailable(f"the compiled library cannot be kept or loaded ({error})") from error

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from budgetnet.engine.cpu.lowering import LayerPlan, NotLowerable, lower
+from budgetnet.engine.stacked.chain import LayerPlan, NotLowerable, lower
 from budgetnet.engine.stacked.masks import Masks
 from budgetnet.engine.stacked.stack import NotStackable, Stack
 
