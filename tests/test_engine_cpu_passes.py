@@ -1,6 +1,8 @@
 """Every pass of the C kernels against plain torch in float64 and float32, on every instruction set that this machine can run."""
 
 import copy
+import ctypes
+import math
 import os
 import platform
 import shutil
@@ -15,6 +17,7 @@ from torch import nn
 from budgetnet.engine.cpu import build
 from budgetnet.engine.cpu.build import KernelsUnavailable
 from budgetnet.engine.cpu.network import KernelNetwork
+from budgetnet.engine.paths import KernelSGD
 from tests.kernel_oracle import assert_one_step_equals_float64, digits, gradients, is_stable, kernel_step, norm_of, torch_step
 
 CLASSES = 5
@@ -235,3 +238,38 @@ def test_gradients_do_not_depend_on_the_number_of_threads(library):
         kernel_step(KernelNetwork(own, (3, 11, 9), 40, threads, library), images, labels)
         found.append(gradients(own))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@EXAMPLES
+@given(st.integers(1, 40), st.sampled_from([2, 10, 100]), st.integers(0, 1000))
+def test_cross_entropy_is_torch_s(library, images, classes, seed):
+    logits, labels = digits(images, (classes,), classes, seed)
+    logits = (5 * logits).requires_grad_()
+    expected = torch.nn.functional.cross_entropy(logits, labels)
+    expected.backward()
+    gradient, correct = torch.empty_like(logits), ctypes.c_int64()
+    addresses = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (logits, labels, gradient)]
+    loss = library.cross_entropy(*addresses[:2], images, classes, addresses[2], ctypes.byref(correct))
+    assert loss == pytest.approx(expected.item(), rel=1e-5, abs=1e-6)
+    torch.testing.assert_close(gradient, logits.grad, rtol=1e-5, atol=1e-7)
+    assert correct.value == int((logits.argmax(1) == labels).sum())
+
+
+def test_cross_entropy_of_nan_is_nan(library):
+    logits, labels, gradient, correct = torch.tensor([[1.0, float("nan")]]), torch.tensor([0]), torch.empty(1, 2), ctypes.c_int64()
+    addresses = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (logits, labels, gradient)]
+    assert math.isnan(library.cross_entropy(*addresses[:2], 1, 2, addresses[2], ctypes.byref(correct)))
+
+
+@pytest.mark.parametrize(("momentum", "weight_decay", "nesterov"), [(0, 0, False), (0.9, 0, False), (0.9, 0.01, True), (0, 0.1, False)])
+def test_sgd_is_torch_s(library, momentum, weight_decay, nesterov):
+    ours, theirs = (nn.Parameter(digits(1, (57,))[0][0]) for _ in range(2))
+    own = KernelSGD(ours, library, lr=0.1, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
+    reference = torch.optim.SGD([theirs], lr=0.1, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
+    for step in range(5):
+        ours.grad, theirs.grad = (digits(1, (57,), seed=step)[0][0] for _ in range(2))
+        own.step()
+        reference.step()
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    reference.load_state_dict(own.state_dict())
+    own.load_state_dict(reference.state_dict())

@@ -119,25 +119,25 @@ def train(training: Training, data: TrainingData, until: int, tick: Callable[[in
 
 def _train_epoch(training: Training, data: TrainingData, tick: Callable[[int], None]) -> tuple[float, float]:
     """Mean loss and accuracy (percent) of one epoch; losses stay on the device until its end, so nothing waits for them."""
-    device = training.augmentation.device
-    losses = torch.empty(data.steps, device=device)
-    correct = torch.zeros((), dtype=torch.int64, device=device)
-    sizes = []
-    for step, (images, labels) in enumerate(data.train_batches(training.order, training.augmentation)):
-        loss, logits = training.path.step(images, labels)
-        losses[step] = loss
-        correct += (logits.argmax(1) == labels).sum()
-        sizes.append(labels.shape[0])
+    losses: list[Tensor | float] = []
+    sizes: list[int] = []
+    correct: Tensor | int = 0
+    for images, labels in data.train_batches(training.order, training.augmentation):
+        loss, right = training.path.step(images, labels)
+        losses.append(loss)
+        correct += right
+        sizes.append(len(labels))
         tick(sizes[-1])
-    return mean_loss(losses, sizes, training.epoch + 1), 100.0 * int(correct) / sum(sizes)
+    together = torch.stack([loss for loss in losses if isinstance(loss, Tensor)]) if isinstance(losses[0], Tensor) else torch.tensor(losses)
+    return mean_loss(together, sizes, training.epoch + 1), 100.0 * int(correct) / sum(sizes)
 
 
 def check_made_by(before: str, now: str) -> None:
     """Raise EngineError where a checkpoint was made by another device, engine or precision than would go on."""
     if before != now:
         raise EngineError(
-            f"the run was begun with ({before}) and would go on with ({now}); choose the same with --device and "
-            "--engine, or delete its run directory to start again"
+            f"the run was begun with ({before}) and would go on with ({now}); choose the same with --device, "
+            "--engine and --precision, or delete its run directory to start again"
         )
 
 

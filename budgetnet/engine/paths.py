@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import ctypes
+from dataclasses import asdict
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from budgetnet import definition
 from budgetnet.definition import Recipe
 from budgetnet.engine.cpu.lowering import lower
 from budgetnet.engine.cpu.network import KernelNetwork
 from budgetnet.optim import build_optimizer
+from budgetnet.uncompiled import SGD
 
 
 class Path(Protocol):
@@ -21,8 +25,11 @@ class Path(Protocol):
     precision: str
     optimizer: torch.optim.Optimizer
 
-    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Train on one batch of float32 images and int64 labels; returns the detached mean loss and logits."""
+    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor | float, Tensor | int]:
+        """Train on one batch of float32 images and int64 labels; returns the mean loss and the number of right predictions.
+
+        They are numbers, or 0-dimensional tensors on the device, so that nothing waits for it.
+        """
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits in evaluation mode, without gradient."""
@@ -45,7 +52,7 @@ class EagerPath:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
-    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor | float, Tensor | int]:
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
@@ -53,7 +60,7 @@ class EagerPath:
             loss = functional.cross_entropy(logits.float(), labels)
         loss.backward()
         self.optimizer.step()
-        return loss.detach(), logits.detach()
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
 
     def forward(self, images: Tensor) -> Tensor:
         self.model.eval()
@@ -76,13 +83,26 @@ def flatten_parameters(model: nn.Module) -> nn.Parameter:
     return flat
 
 
-def cross_entropy_with_gradient(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean cross-entropy of logits (N, classes) and its gradient by them: softmax less one at the label, over N."""
-    log_probabilities = torch.log_softmax(logits, 1)
-    loss = functional.nll_loss(log_probabilities, labels)
-    gradient = log_probabilities.exp_()
-    gradient[torch.arange(len(labels)), labels] -= 1
-    return loss, gradient.div_(len(labels))
+class KernelSGD(SGD):
+    """torch.optim.SGD over one flat parameter on the CPU, with its state and its arithmetic, in one call of the kernels' library."""
+
+    def __init__(self, parameter: nn.Parameter, library: ctypes.CDLL, **options: Any) -> None:
+        super().__init__([parameter], **options)
+        self._library = library
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            [parameter] = group["params"]
+            state, first = self.state[parameter], False
+            if group["momentum"] and state.get("momentum_buffer") is None:
+                state["momentum_buffer"], first = torch.zeros_like(parameter), True
+            buffer = state["momentum_buffer"].data_ptr() if group["momentum"] else None
+            self._library.sgd(
+                ctypes.c_void_p(parameter.data_ptr()), ctypes.c_void_p(parameter.grad.data_ptr()), ctypes.c_void_p(buffer),
+                ctypes.c_int64(parameter.numel()), ctypes.c_float(group["lr"]), ctypes.c_float(group["momentum"]),
+                ctypes.c_float(group["weight_decay"]), int(group["nesterov"]), int(first),
+            )  # fmt: skip
 
 
 class KernelPath:
@@ -92,15 +112,18 @@ class KernelPath:
 
     def __init__(self, model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], threads: int) -> None:
         lower(model, image_shape)  # before the parameters are moved
-        self.optimizer = build_optimizer(recipe.optimizer, [flatten_parameters(model)])
+        flat = flatten_parameters(model)
         self.network = KernelNetwork(model, image_shape, recipe.batch_size, threads)
+        described = recipe.optimizer
+        if isinstance(described, definition.SGD):
+            self.optimizer: torch.optim.Optimizer = KernelSGD(flat, self.network.library, **asdict(described))
+        else:
+            self.optimizer = build_optimizer(described, [flat])
 
-    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.network.forward(images, training=True)
-        loss, gradient = cross_entropy_with_gradient(logits, labels)
-        self.network.backward(gradient)
+    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor | float, Tensor | int]:
+        result = self.network.train(images, labels)
         self.optimizer.step()
-        return loss, logits
+        return result
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network.forward(images)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from budgetnet import cache
 
-SOURCES = ("vectors.h", "contraction.h", "elementwise.h", "program.c")
+SOURCES = ("vectors.h", "contraction.h", "elementwise.h", "training.h", "program.c")
 # Contraction to fused multiply-add is GCC's default; clang needs to be told. 512-bit registers are not the compilers' default choice.
 FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=fast", "-shared", "-fPIC")
 OPENMP = "-fopenmp"
@@ -98,6 +98,8 @@ def load(extra_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
         target = cache.folder() / f"kernels-{library_key(extra_flags)}.so"
         if not target.exists():
             compile_library(_sources(), compiler, _flags() + extra_flags, target)
-        return ctypes.CDLL(str(target))
+        library = ctypes.CDLL(str(target))
+        library.cross_entropy.restype = ctypes.c_float
+        return library
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
         raise KernelsUnavailable(f"the compiled library cannot be kept or loaded ({error})") from error

@@ -121,7 +121,7 @@ typedef struct {
 /* in_step and d_step: vectors from one pixel to the next. */
 INLINE void gradient_tile(const int channels, const int terms, const WeightGradient *k, const vec *in, const vec *d, const int32_t *offsets,
                           int rows, int width, long in_row, long in_step, long d_row, long d_step, int begin, vec *sums) {
-    vec sum[GRADIENT_CHANNELS][MOST_TERMS];
+    vec sum[3][MOST_TERMS];
     const vec *at[MOST_TERMS];
     UNROLL for (int t = 0; t < terms; t++) at[t] = in + offsets[t];
     UNROLL for (int c = 0; c < channels; c++)
@@ -130,7 +130,7 @@ INLINE void gradient_tile(const int channels, const int terms, const WeightGradi
         const vec *g = d;
         long i = y * in_row;
         for (int x = 0; x < width; x++, g += d_step, i += in_step) {
-            vec v[GRADIENT_CHANNELS];
+            vec v[3];
             UNROLL for (int c = 0; c < channels; c++) v[c] = g[c * k->d_plane];
             UNROLL for (int t = 0; t < terms; t++) {
                 vec a = at[t][i];
@@ -154,8 +154,8 @@ typedef void GradientTile(const WeightGradient *, const vec *in, const vec *d, c
     gradient_##C##_7, gradient_##C##_8, gradient_##C##_9}
 GRADIENTS(1) GRADIENTS(2) GRADIENTS(3)
 
-static GradientTile *const gradient_tiles[GRADIENT_CHANNELS][MOST_TERMS] = {GRADIENT_NAMES(1), GRADIENT_NAMES(2), GRADIENT_NAMES(3)};
-static const int gradient_terms[GRADIENT_CHANNELS] = {TERMS_1, TERMS_2, TERMS_3};
+static GradientTile *const gradient_tiles[3][MOST_TERMS] = {GRADIENT_NAMES(1), GRADIENT_NAMES(2), GRADIENT_NAMES(3)};
+static const int gradient_terms[3] = {TERMS_1, TERMS_2, TERMS_3};
 
 enum { STRIP_BYTES = 24 * 1024 }; /* gradient rows of a tile that stay in the first-level cache while the terms pass by */
 

@@ -13,9 +13,10 @@ typedef struct {
     View in, out, residual;          /* residual.at is NULL where nothing is added */
     View d_in, d_out, d_residual;    /* gradients; d_in is the gradient of the normalization's output where there is a normalization */
     View mask;                       /* factors of elementwise dropout, or NULL */
-    const float *channel_mask;       /* (images, channels): factors of channel dropout, or NULL */
+    const float *channel_mask;       /* (images, channels): 1 where channel dropout keeps a channel, or NULL */
     const float *gamma, *beta, *slope; /* slope: of the activation, one a channel or one for all */
     float *running_mean, *running_var, *d_gamma, *d_beta, *d_slope;
+    int64_t *batches;                /* how many the running statistics have seen, or NULL */
     vec *mean, *squares;             /* blocks x channels: mean over the pixels of each image, and squares of the distances to it */
     double *sums;                    /* blocks x channels x 3: of the gradient, of it times the distance from the mean, of the slope's */
     float *scale, *shift, *center;   /* channels: normalization is in * scale + shift; center is the mean */
@@ -23,7 +24,8 @@ typedef struct {
     int32_t channels, height, width, out_height, out_width; /* height and width of the input, and of the output after pooling */
     int32_t norm, activation, slopes, pool, pool_height, pool_width, pool_stride, pool_padding; /* slopes: 0, 1 or channels */
     int32_t store_d_in, store_d_residual, accumulate_d_in, accumulate_d_residual, accumulate_norm, accumulate_slope;
-    float eps, momentum, fixed_slope;
+    float eps, momentum, fixed_slope, kept; /* momentum: below 0 for the average of all batches; kept: factor of a channel that is kept */
+    int32_t reserved;
 } Elementwise;
 
 /* --- normalization: statistics ---------------------------------------------------------------------------------------------------- */
@@ -57,6 +59,8 @@ static void moments(const Elementwise *e, int block) {
 /* Biased variance normalizes, the unbiased one goes into the running average, as in torch.nn.BatchNorm2d. */
 static void finish_moments(const Elementwise *e, int images, int training) {
     double pixels = (double)e->height * e->width, count = images * pixels;
+    if (training && e->batches) ++*e->batches;
+    float momentum = e->momentum < 0 ? 1.0f / *e->batches : e->momentum;
     for (int c = 0; c < e->channels; c++) {
         double mean, var;
         if (training) {
@@ -69,8 +73,8 @@ static void finish_moments(const Elementwise *e, int images, int training) {
                 square += e->squares[index][i % LANES] + pixels * distance * distance;
             }
             var = square / count;
-            e->running_mean[c] += e->momentum * ((float)mean - e->running_mean[c]);
-            e->running_var[c] += e->momentum * ((float)(var * count / (count - 1)) - e->running_var[c]);
+            e->running_mean[c] += momentum * ((float)mean - e->running_mean[c]);
+            e->running_var[c] += momentum * ((float)(var * count / (count - 1)) - e->running_var[c]);
         } else {
             mean = e->running_mean[c];
             var = e->running_var[c];
@@ -99,7 +103,7 @@ INLINE Channel channel_of(const Elementwise *e, int block, int c, int images, in
     if (training && e->channel_mask)
         for (int i = 0; i < LANES; i++) {
             int image = block * LANES + i;
-            k.factor[i] = image < images ? e->channel_mask[(long)image * e->channels + c] : 0;
+            k.factor[i] = image < images ? e->channel_mask[(long)image * e->channels + c] * e->kept : 0;
         }
     k.slope = (vec){0} + (e->slopes ? e->slope[e->slopes == 1 ? 0 : c] : e->fixed_slope);
     return k;

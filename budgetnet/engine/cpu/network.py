@@ -38,13 +38,12 @@ class KernelNetwork:
         self, model: nn.Module, image_shape: tuple[int, int, int], capacity: int, threads: int = 1, library: ctypes.CDLL | None = None
     ) -> None:
         lowered = lower(model, image_shape)
-        self._library = library or build.load()
-        self._program = program.build(lowered, capacity, self._library)
+        self.library = library or build.load()
+        self._program = program.build(lowered, capacity, self.library)
         self._model, self._image_shape, self._capacity, self._threads = model, image_shape, capacity, threads
-        self._lanes = int(self._library.lanes())
+        self._lanes = int(self.library.lanes())
         self.classes = lowered.logits.channels * lowered.logits.height * lowered.logits.width
         self._scratch: Tensor = torch.empty(0)
-        self._masks: list[Tensor] = []
         self._seen = 0
 
     def threads_for(self, images: int) -> int:
@@ -65,19 +64,10 @@ class KernelNetwork:
         if training and count * self._program.fewest_values < 2:
             raise ValueError("batch normalization needs more than one value per channel when training; expected a larger batch")
         images = images.contiguous()
-        self._masks = []  # kept until the backward pass reads them
-        for shape, probability, record, name in self._program.masks:
-            address = None
+        for mask, keep, record, name in self._program.masks:
             if training:
-                keep = 1 - probability
-                self._masks.append(torch.empty(count, *shape).bernoulli_(keep).div_(keep))
-                address = self._masks[-1].data_ptr()
-            setattr(record, name, address)
-        if training:
-            for norm, record in self._program.normalizations:
-                if norm.num_batches_tracked is not None:
-                    norm.num_batches_tracked.add_(1)
-                record.momentum = 1 / int(norm.num_batches_tracked or 1) if norm.momentum is None else norm.momentum
+                (mask if count == self._capacity else mask[:count]).bernoulli_(keep)
+            setattr(record, name, mask.data_ptr() if training else None)
         logits = torch.empty(count, self.classes)
         self._program.images.floats, self._program.logits.floats = images.data_ptr(), logits.data_ptr()
         self._run(self._program.forward, count, training)
@@ -94,9 +84,20 @@ class KernelNetwork:
         self._program.d_logits.floats = d_logits.data_ptr()
         self._run(self._program.backward, self._seen, True)
 
+    def train(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
+        """Forward, cross-entropy with ``labels`` (N,) int64, and backward: the mean loss, and how many predictions are right."""
+        logits = self.forward(images, training=True)
+        labels, gradient, correct = labels.contiguous(), torch.empty_like(logits), ctypes.c_int64()
+        loss = self.library.cross_entropy(
+            ctypes.c_void_p(logits.data_ptr()), ctypes.c_void_p(labels.data_ptr()), len(logits), self.classes,
+            ctypes.c_void_p(gradient.data_ptr()), ctypes.byref(correct),
+        )  # fmt: skip
+        self.backward(gradient)
+        return float(loss), correct.value
+
     def _run(self, steps: ctypes.Array[ctypes.Structure], images: int, training: bool) -> None:
         threads, size = self.threads_for(images), self._program.scratch
         if len(self._scratch) < threads * size * self._lanes + 16:
             self._scratch = torch.empty(threads * size * self._lanes + 16)
         scratch = self._scratch.data_ptr() + -self._scratch.data_ptr() % 64
-        self._library.run_steps(steps, len(steps), images, int(training), threads, ctypes.c_void_p(scratch), ctypes.c_int64(size))
+        self.library.run_steps(steps, len(steps), images, int(training), threads, ctypes.c_void_p(scratch), ctypes.c_int64(size))

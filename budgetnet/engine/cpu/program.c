@@ -14,12 +14,14 @@
 #endif
 #include "contraction.h"
 #include "elementwise.h"
+#include "training.h"
 
 /* (images, channels, height, width) floats in memory, beside a view of the same values. */
 typedef struct {
     View view;
     float *floats;
-    int32_t channels, height, width, reserved;
+    int32_t channels, height, width;
+    float factor; /* of what is taken */
 } Exchange;
 
 enum { TAKE, GIVE, CONTRACT, WEIGHTS, LINEAR_WEIGHTS, MOMENTS, FORWARD_ELEMENTWISE, BACKWARD_ELEMENTWISE, FINISH, REDUCE, PACK };
@@ -46,7 +48,7 @@ static void take(const Exchange *e, int block, int images) {
             const float *from = e->floats + (long)block * LANES * image + c * pixels + (long)y * e->width;
             float *to = (float *)(plane_of(&e->view, block, c) + (long)y * e->view.row);
             for (int x = 0; x < e->width; x++, to += LANES)
-                for (int i = 0; i < LANES; i++) to[i] = i < used ? from[i * image + x] : 0.0f;
+                for (int i = 0; i < LANES; i++) to[i] = i < used ? from[i * image + x] * e->factor : 0.0f;
         }
 }
 

@@ -46,16 +46,16 @@ _WeightGradient = _record(
 )  # fmt: skip
 _Elementwise = _record(
     "Elementwise", (_View, "source result residual d_source d_result d_residual mask"),
-    (_P, "channel_mask gamma beta slope running_mean running_var d_gamma d_beta d_slope mean squares sums scale shift center"),
+    (_P, "channel_mask gamma beta slope running_mean running_var d_gamma d_beta d_slope batches mean squares sums scale shift center"),
     (_P, "inverse_std coefficients"), (_I, "channels height width out_height out_width"),
     (_I, "norm activation slopes pool pool_height pool_width pool_stride pool_padding"),
     (_I, "store_d_source store_d_residual accumulate_d_source accumulate_d_residual accumulate_norm accumulate_slope"),
-    (_F, "eps momentum fixed_slope"),
+    (_F, "eps momentum fixed_slope kept"), (_I, "reserved"),
 )  # fmt: skip
 _Finish = _record(
     "Finish", (_View, "value before after"), (_P, "coefficients center"), (_I, "channels height width activation accumulate"), (_F, "slope")
 )
-_Exchange = _record("Exchange", (_View, "view"), (_P, "floats"), (_I, "channels height width reserved"))
+_Exchange = _record("Exchange", (_View, "view"), (_P, "floats"), (_I, "channels height width"), (_F, "factor"))
 _Step = _record("Step", (_P, "operation"), (_I, "kind parts barrier reserved"))
 
 
@@ -63,8 +63,8 @@ _Step = _record("Step", (_P, "operation"), (_I, "kind parts barrier reserved"))
 class Program:
     """Arrays of steps, and the records that are set before each run.
 
-    ``normalizations`` and ``masks`` are in the order of ``forward``; a mask comes with the shape (C, H, W) or (C,) of an image's
-    random numbers, the probability of dropping, and the field that holds its address.
+    ``masks`` are in the order of ``forward``: the random numbers (capacity, …) of a dropout, the probability of keeping a value, and the
+    record and the field that hold their address in training.
     """
 
     forward: Any
@@ -72,8 +72,7 @@ class Program:
     images: Any
     logits: Any
     d_logits: Any
-    normalizations: list[tuple[nn.BatchNorm1d | nn.BatchNorm2d, Any]]
-    masks: list[tuple[tuple[int, ...], float, Any, str]]
+    masks: list[tuple[Tensor, float, Any, str]]
     scratch: int
     fewest_values: int  # of the normalization over the fewest values an image
     memory: list[Any]
@@ -151,7 +150,7 @@ def build(lowered: Lowered, capacity: int, library: ctypes.CDLL) -> Program:
 class _Builder:
     def __init__(self, lowered: Lowered, capacity: int, library: ctypes.CDLL) -> None:
         self._lowered, self._library = lowered, library
-        self._lanes = int(library.lanes())
+        self._lanes, self._capacity = int(library.lanes()), capacity
         self._blocks = math.ceil(capacity / self._lanes)
         self._memory: list[Any] = []
         self._bytes = 0
@@ -185,7 +184,6 @@ class _Builder:
         norms = [op for op in self._lowered.operations if isinstance(op, Elementwise) and op.norm is not None]
         return Program(
             forward=self._packed(forward), backward=self._packed(backward), images=images, logits=results, d_logits=gradient,
-            normalizations=[(norm.norm, self._records[norm]) for norm in norms if norm.norm is not None],
             masks=[self._mask(dropout.operation, dropout.by_channel) for dropout in self._lowered.dropouts], scratch=self._scratch,
             fewest_values=min((norm.source.height * norm.source.width for norm in norms), default=2), memory=self._memory,
         )  # fmt: skip
@@ -250,7 +248,7 @@ class _Builder:
         return self._keep((_Step * len(steps))(*steps))
 
     def _exchange(self, view: Any, value: Value) -> Any:
-        return self._keep(_Exchange(view=view, channels=value.channels, height=value.height, width=value.width))
+        return self._keep(_Exchange(view=view, channels=value.channels, height=value.height, width=value.width, factor=1))
 
     def _parameter(self, parameter: Tensor | None) -> int | None:
         if parameter is None:
@@ -424,9 +422,11 @@ class _Builder:
         if norm is not None:
             assert norm.running_mean is not None  # lower() saw to it
             assert norm.running_var is not None
-            record.norm, record.eps = 1, norm.eps
+            record.norm, record.eps, record.momentum = 1, norm.eps, -1 if norm.momentum is None else norm.momentum
             record.gamma, record.beta = self._parameter(norm.weight), self._parameter(norm.bias)
             record.running_mean, record.running_var = norm.running_mean.data_ptr(), norm.running_var.data_ptr()
+            if norm.num_batches_tracked is not None:
+                record.batches = norm.num_batches_tracked.data_ptr()
             record.mean, record.squares = self._vectors(self._blocks * channels), self._vectors(self._blocks * channels)
             record.scale, record.shift, record.center, record.inverse_std = (self._floats(channels) for _ in range(4))
             record.coefficients = self._floats(3 * channels)
@@ -479,12 +479,16 @@ class _Builder:
     def _backward(self, operation: Operation) -> list[Any]:
         return self._backward_elementwise(operation) if isinstance(operation, Elementwise) else self._backward_contraction(operation)
 
-    def _mask(self, operation: Elementwise, by_channel: bool) -> tuple[tuple[int, ...], float, Any, str]:
+    def _mask(self, operation: Elementwise, by_channel: bool) -> tuple[Tensor, float, Any, str]:
+        keep = 1 - ((operation.channel_dropout if by_channel else operation.element_dropout) or 0.0)
+        factor = float(np.float32(1) / np.float32(keep))
         if by_channel:
-            assert operation.channel_dropout is not None
-            return (operation.source.channels,), operation.channel_dropout, self._records[operation], "channel_mask"
-        assert operation.element_dropout is not None
-        return operation.source.shape, operation.element_dropout, self._element_masks[operation], "floats"
+            record, name, shape = self._records[operation], "channel_mask", operation.source.shape[:1]
+            record.kept = factor
+        else:
+            record, name, shape = self._element_masks[operation], "floats", operation.source.shape
+            record.factor = factor
+        return torch.empty(self._capacity, *shape), keep, record, name
 
 
 def _sources(operation: Operation) -> Iterable[Value]:
