@@ -127,7 +127,15 @@ def test_two_devices_in_one_root_are_said(tmp_path: Path) -> None:
     store(tmp_path / "runs", demo_result(STEP, 1, 99.4, device="cuda", engine="eager"))
     row = row_of(tmp_path / "runs")
     assert row.setup == "cpu, 1 thread, kernels, fp32; cuda, eager, fp32"
-    assert row.notes == ("the runs of your runs come from more than one device or engine",)
+    assert row.notes == ("the runs of your runs differ in device (cpu, cuda), engine (kernels, eager)",)
+
+
+def test_two_precisions_in_one_row_are_a_note(tmp_path: Path) -> None:
+    store(tmp_path / "runs", demo_result(STEP, 0, 99.4, engine="eager"))
+    store(tmp_path / "runs", demo_result(STEP, 1, 99.4, engine="eager"))
+    assert row_of(tmp_path / "runs").notes == ()
+    store(tmp_path / "runs", dataclasses.replace(demo_result(STEP, 2, 99.4, engine="eager"), precision="bf16"))
+    assert row_of(tmp_path / "runs").notes == ("the runs of your runs differ in precision (fp32, bf16)",)
 
 
 def test_names_of_places() -> None:

@@ -90,7 +90,7 @@ class Row:
 
     @property
     def setup(self) -> str:
-        """Device, threads and engine of the runs, each combination once."""
+        """Device, threads, engine and precision of the runs, each combination once."""
         return "; ".join(dict.fromkeys(setup(result) for result in (self.results or self.partial)))
 
     @cached_property
@@ -205,8 +205,8 @@ def make_row(experiment: Experiment, parent: Experiment | None, shelves: Sequenc
     notes = [f"unreadable ({shelf.place}): {problem}" for shelf in shelves for problem in shelf.problems]
     for shelf in shelves:
         notes += left_out(shelf, shelf is chosen, chosen is not None and bool(chosen.current))
-    if chosen and len({(result.device, result.engine) for result in chosen.current}) > 1:
-        notes.append(f"the runs of {chosen.place} come from more than one device or engine")
+    if chosen:
+        notes += mixed(chosen.current, chosen.place)
     unreadable = any(shelf.problems for shelf in shelves)
     if chosen is None:
         return Row(experiment, parent, None, (), (), (), tuple(notes), unreadable)
@@ -224,6 +224,16 @@ def left_out(shelf: Shelf, chosen: bool, judged: bool) -> list[str]:
     if shelf.stale:
         notes.append(f"{counted(len(shelf.stale), 'stale run')} ({shelf.place}): the definition has changed since; run again")
     return notes
+
+
+def mixed(results: Sequence[Result], place: str) -> list[str]:
+    """A sentence where the runs of one row differ in device, engine or precision, with the values of each that differs."""
+    differing = []
+    for name in ("device", "engine", "precision"):
+        values = dict.fromkeys(getattr(result, name) for result in results)
+        if len(values) > 1:
+            differing.append(f"{name} ({', '.join(values)})")
+    return [f"the runs of {place} differ in {', '.join(differing)}"] if differing else []
 
 
 def setup(result: Result) -> str:
