@@ -17,6 +17,9 @@ class Progress(Protocol):
     def start(self, job: str, epoch: int, epochs: int, images: int) -> None:
         """Training goes on after ``epoch`` of ``epochs`` epochs of ``images`` images each."""
 
+    def note(self, job: str, note: str) -> None:
+        """One line about the job, such as the engine that trains it."""
+
     def tick(self, job: str, images: int) -> None: ...
 
     def epoch(self, job: str, record: EpochRecord, epochs: int) -> None: ...
@@ -53,6 +56,9 @@ class ConsoleProgress:
                 dynamic_ncols=True,
             )
 
+    def note(self, job: str, note: str) -> None:
+        self._say(f"{job}  {note}")
+
     def tick(self, job: str, images: int) -> None:
         if job in self._bars:
             self._bars[job].update(images)
@@ -88,6 +94,9 @@ class PipeProgress:
 
     def start(self, job: str, epoch: int, epochs: int, images: int) -> None:
         self._connection.send(("start", (job, epoch, epochs, images)))
+
+    def note(self, job: str, note: str) -> None:
+        self._connection.send(("note", (job, note)))
 
     def tick(self, job: str, images: int) -> None:
         self._images += images

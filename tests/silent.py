@@ -10,6 +10,9 @@ class Silent:
     def start(self, job, epoch, epochs, images):
         self.told.append(("start", epoch))
 
+    def note(self, job, note):
+        self.told.append(("note", note))
+
     def tick(self, job, images):
         pass
 

@@ -15,6 +15,7 @@ from budgetnet.data import arrays
 from budgetnet.definition import Experiment, definition_hash, plain
 from budgetnet.diagnostics.compute import diagnose
 from budgetnet.diagnostics.record import DIAGNOSTICS
+from budgetnet.engine.choice import Settings
 from budgetnet.environment import stamp
 from budgetnet.evaluate import evaluate
 from budgetnet.events import Events, event_file
@@ -26,6 +27,12 @@ from budgetnet.run.options import Options, target_epochs
 from budgetnet.rundir import RunDirectory, open_run
 from budgetnet.structure import Layer
 from budgetnet.tracing import StructureUnavailable, trace
+
+# How the line that names the engine calls it.
+ENGINE_NAMES = {
+    "kernels": "the C kernels", "eager": "plain torch", "channels-last": "plain torch, channels last", "compiled": "compiled torch",
+    "compiled-channels-last": "compiled torch, channels last", "stacked": "a stack of seeds",
+}  # fmt: skip
 
 
 class Trained(Protocol):
@@ -87,10 +94,15 @@ class Session:
     def training(self, trained: Trained, images: int) -> Iterator[None]:
         """While ``trained`` trains, with ``images`` images an epoch."""
         self._progress.start(self.job, trained.epoch, self.until, images)
+        self._note(f"trains on {_engine_words(trained, self._options.settings)}")
         with event_file(self.directory.path, trained.epoch, self.directory.log) as self._events:
             if trained.epoch == 0:
                 self._events.graph(self._layers(trained.model))
             yield
+
+    def _note(self, note: str) -> None:
+        self.directory.log(note)
+        self._progress.note(self.job, note)
 
     def tick(self, images: int) -> None:
         self._progress.tick(self.job, images)
@@ -152,6 +164,13 @@ class Session:
             self.directory.log(f"no {DIAGNOSTICS} ({type(error).__name__}: {error}); {again}")
             return
         self.directory.save_diagnostics(record)
+
+
+def _engine_words(trained: Trained, settings: Settings) -> str:
+    """Such as 'the C kernels, fp32, 1 thread' or 'plain torch, bf16, cuda'."""
+    threads = f"{settings.threads} thread{'' if settings.threads == 1 else 's'}"
+    engine = ENGINE_NAMES.get(trained.engine, trained.engine)
+    return f"{engine}, {trained.precision}, {threads if settings.device == 'cpu' else settings.device}"
 
 
 @contextlib.contextmanager
