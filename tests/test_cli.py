@@ -248,6 +248,36 @@ def test_a_partial_run_is_never_judged(tmp_path, capsys):
     assert "missed" not in capsys.readouterr().out
 
 
+def test_a_run_names_its_engine(tmp_path, capsys):
+    command = ["run", "small", *OWN, "--runs", tmp_path, "--device", "cpu", "--threads", "1", "--epochs", "1", "--engine", "eager"]
+    assert main(*command) == 0
+    assert "small seed 0  trains on plain torch, fp32, 1 thread" in capsys.readouterr().out
+    assert main(*command, "--seeds", "1", "--precision", "bf16") == 0
+    assert "small seed 1  trains on plain torch, bf16, 1 thread" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["run", "sweep"])
+def test_options_of_the_probe(command, monkeypatch):
+    from budgetnet.arguments import build_parser
+    from budgetnet.commands import training
+
+    monkeypatch.setattr(training.time, "time", lambda: 1234.5)
+    default, again = (
+        training.options_from(build_parser().parse_args([command, "small", "--device", "cpu", *more])).settings
+        for more in ([], ["--reprobe", "--precision", "auto"])
+    )
+    assert (default.precision, default.probed_since) == ("recipe", 0.0)
+    assert (again.precision, again.probed_since) == ("auto", 1234.5)
+
+
+def test_help_names_the_precisions(capsys):
+    with pytest.raises(SystemExit):
+        main("run", "--help")
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--precision {recipe,fp32,bf16,auto}" in text
+    assert "auto is the fastest of fp32 and bf16 on this CPU" in text
+
+
 def test_weights_that_are_not_there_are_asked_for_with_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for command in ("eval", "inspect"):
@@ -342,7 +372,7 @@ def _wait_for_epoch(process, directory, epoch):
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)], ids=["kill -9", "Ctrl-C"])
 def test_interrupted_then_the_same_command_ends_bit_identical(tmp_path, sent, status):
     interrupted, whole = tmp_path / "interrupted", tmp_path / "whole"
-    command = ["run", "long", *OWN, "--device", "cpu", "--threads", "1"]
+    command = ["run", "long", *OWN, "--device", "cpu", "--threads", "1", "--engine", "eager"]
     process = start(*command, "--runs", interrupted)
     _wait_for_epoch(process, interrupted / "long" / "seed-0", 3)
     process.send_signal(sent)

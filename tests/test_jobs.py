@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from budgetnet.catalogue import Catalogue
+from budgetnet.engine.choice import Settings
 from budgetnet.engine.loop import Diverged
 from budgetnet.jobs.running import Failure, Job, WorkerDied, run_all, workers_for
 from budgetnet.progress import ConsoleProgress
@@ -22,7 +23,7 @@ def test_workers_give_what_one_process_gives_and_a_failure_stays_alone(tmp_path,
     jobs = [Job(EXPERIMENTS[name], seed) for name, seed in [("small", 0), ("diverging", 0), ("small", 1)]]
     roots = [tmp_path / "one", tmp_path / "two"]
     outcomes = [
-        run_all(jobs, Options(runs=root, epochs=2), workers, ConsoleProgress(bars=False))
+        run_all(jobs, Options(root, Settings(engine="eager"), epochs=2), workers, ConsoleProgress(bars=False))
         for root, workers in zip(roots, (1, 2), strict=True)
     ]
     for one, two in zip(*outcomes, strict=True):
@@ -39,6 +40,7 @@ def test_workers_give_what_one_process_gives_and_a_failure_stays_alone(tmp_path,
     output = capsys.readouterr().out
     assert "small seed 0  epoch  2/4" in output
     assert "diverging seed 0  failed: the loss is" in output
+    assert output.count("small seed 1  trains on plain torch, fp32, 1 thread") == 2
 
 
 class Killer(ConsoleProgress):

@@ -7,6 +7,7 @@ import torch
 
 from budgetnet.catalogue import Catalogue
 from budgetnet.definition import DefinitionError, change, definition_hash, derive
+from budgetnet.engine.choice import EngineError, Settings
 from budgetnet.engine.loop import Diverged
 from budgetnet.results import FINISHED, PARTIAL
 from budgetnet.run import BudgetExceeded, Options, assert_budget, build_model, run
@@ -17,9 +18,9 @@ pytest.importorskip("sklearn")
 EXPERIMENTS = Catalogue(CATALOGUE)
 
 
-def train(name, root, seed=0, epochs=None, experiment=None):
+def train(name, root, seed=0, epochs=None, experiment=None, **settings):
     progress = Silent()
-    return run(experiment or EXPERIMENTS[name], seed, Options(runs=root, epochs=epochs), progress), progress.told
+    return run(experiment or EXPERIMENTS[name], seed, Options(root, Settings(**settings), epochs=epochs), progress), progress.told
 
 
 def weights(root, name, seed=0):
@@ -60,17 +61,51 @@ def test_a_finished_run_is_skipped(tmp_path):
 
 
 def test_stopped_early_is_partial_and_goes_on_bit_identically(tmp_path):
-    partial, _ = train("small", tmp_path / "a", epochs=2)
+    partial, _ = train("small", tmp_path / "a", epochs=2, engine="eager")
     assert not partial.finished
     assert (tmp_path / "a" / "small" / "seed-0" / PARTIAL).exists()
     resumed, told = train("small", tmp_path / "a")
-    whole, _ = train("small", tmp_path / "b")
+    whole, _ = train("small", tmp_path / "b", engine="eager")
     assert told[0] == ("start", 2)
     assert not (tmp_path / "a" / "small" / "seed-0" / PARTIAL).exists()
     figures = [[(r.epoch, r.lr, r.train_loss, r.validation_loss, r.validation_accuracy) for r in x.epochs] for x in (resumed, whole)]
     assert figures[0] == figures[1]
     a, b = weights(tmp_path / "a", "small"), weights(tmp_path / "b", "small")
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize(("engine", "precision"), [("channels-last", "fp32"), ("eager", "bf16")])
+def test_a_resumed_run_takes_the_engine_and_precision_that_began_it(tmp_path, engine, precision):
+    train("long", tmp_path, epochs=1, engine=engine, precision=precision)
+    for epochs, settings in enumerate(({}, {"precision": "auto"}, {"engine": engine}, {"precision": precision}), 2):
+        result, told = train("long", tmp_path, epochs=epochs, **settings)
+        assert told[0] == ("start", epochs - 1)
+        assert (result.engine, result.precision) == (engine, precision)
+
+
+def test_a_resumed_run_with_another_precision_is_refused(tmp_path):
+    train("small", tmp_path, epochs=1, engine="eager", precision="bf16")
+    with pytest.raises(EngineError, match=r"begun with \(cpu, eager, bf16\) .* choose the same with --device, --engine and --precision"):
+        train("small", tmp_path, epochs=2, precision="fp32")
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"engine": "eager"}, "trains on plain torch, fp32, 1 thread"),
+        ({"engine": "channels-last", "threads": 2}, "trains on plain torch, channels last, fp32, 2 threads"),
+        ({"engine": "eager", "precision": "bf16"}, "trains on plain torch, bf16, 1 thread"),
+        ({"engine": "stacked"}, "trains on a stack of seeds, fp32, 1 thread"),
+        ({"engine": "kernels"}, "trains on the C kernels, fp32, 1 thread"),
+    ],
+)
+def test_the_engine_is_named_when_training_starts(tmp_path, settings, line):
+    try:
+        _, told = train("small", tmp_path, epochs=1, **settings)
+    except EngineError as error:
+        pytest.skip(str(error))
+    assert told[:2] == [("start", 0), ("note", line)]
+    assert line in (tmp_path / "small" / "seed-0" / "log.txt").read_text()
 
 
 def test_seeds_differ(tmp_path):

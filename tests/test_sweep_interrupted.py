@@ -17,7 +17,7 @@ from budgetnet import cli  # noqa: E402
 from budgetnet.study_results import read_study  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
-OWN = ["--catalogue", "tests.own_studies", "--device", "cpu", "--threads", "1"]
+OWN = ["--catalogue", "tests.own_studies", "--device", "cpu", "--threads", "1", "--engine", "eager"]
 NAME, TRIALS = "long", 12
 
 

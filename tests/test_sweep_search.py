@@ -16,7 +16,7 @@ from budgetnet.study_results import read_plan, read_study
 from budgetnet.sweep import chain
 from tests.command_line import main
 
-OWN = ["--catalogue", "tests.own_studies", "--device", "cpu", "--workers", "1", "--threads", "1"]
+OWN = ["--catalogue", "tests.own_studies", "--device", "cpu", "--workers", "1", "--threads", "1", "--engine", "eager"]
 
 
 def sweep(root, name, *more):
@@ -97,6 +97,7 @@ def test_another_choice_does_not_use_the_test_set_a_second_time(planned, tmp_pat
 
 def test_shorter_runs_are_the_beginning_of_longer_ones(planned, tmp_path):
     """What reading points off the longest run rests on: each of them trained alone gives the same value, bit for bit."""
+    from budgetnet.engine.choice import Settings
     from budgetnet.run import Options, run
     from budgetnet.sweep.points import trial_experiment
     from tests.own_studies import BASE, BATCH
@@ -104,7 +105,7 @@ def test_shorter_runs_are_the_beginning_of_longer_ones(planned, tmp_path):
 
     nested = study(planned, "digits-batch")
     for index in (0, 1, 4):
-        alone = run(trial_experiment(BATCH, BASE, BATCH.grid()[index]), 0, Options(runs=tmp_path), Silent())
+        alone = run(trial_experiment(BATCH, BASE, BATCH.grid()[index]), 0, Options(tmp_path, Settings(engine="eager")), Silent())
         assert alone.last.validation_accuracy == nested.points[index].value
         whole = results(planned, "digits-batch")[nested.points[index].run]
         assert [r.validation_loss for r in alone.epochs] == [r.validation_loss for r in whole.epochs[: len(alone.epochs)]]

@@ -67,5 +67,12 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         help=f"how to compute: {', '.join(ENGINES)} (default: auto, the fastest here; 'eager' is the plain torch reference)",
     )
     parser.add_argument(
-        "--precision", choices=PRECISIONS, default="auto", help="for recipes that leave it open (default: auto, the fastest here)"
+        "--precision",
+        choices=PRECISIONS,
+        default="recipe",
+        help="what to compute in where the recipe leaves it open: recipe (the default) and fp32 are float32, bf16 is autocast, "
+        "auto is the fastest of fp32 and bf16 on this CPU",
+    )
+    parser.add_argument(
+        "--reprobe", action="store_true", help="measure the engines again, instead of taking what an earlier measurement found fastest"
     )

@@ -9,7 +9,7 @@ import re
 ENGINES = (
     "auto", "kernels", "eager", "channels-last", "compiled", "compiled-channels-last", "stacked", "grouped", "vmapped", "branches",
 )  # fmt: skip
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("recipe", "fp32", "bf16", "auto")
 # As budgetnet.inference has them; a test holds these together, too.
 BACKENDS = ("auto", "tensorrt", "aoti", "inductor", "eager", "onnx", "openvino")
 INFERENCE_PRECISIONS = ("fp32", "fp16", "bf16", "int8")

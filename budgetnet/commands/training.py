@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from argparse import Namespace
 from collections.abc import Sequence
@@ -62,6 +63,7 @@ def options_from(arguments: Namespace) -> Options:
         engine=arguments.engine,
         threads=arguments.threads or usable_cores(),
         precision=arguments.precision,
+        probed_since=time.time() if arguments.reprobe else 0.0,
     )
     return Options(runs=arguments.runs, settings=settings, data_dir=arguments.data, epochs=arguments.epochs)
 

@@ -59,7 +59,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that shapes training. ``precision`` 'auto' lets the engine take what it measured fastest and safe."""
+    """Everything that shapes training. ``precision`` 'auto' leaves it to ``--precision``, which is fp32 unless a user asks for another."""
 
     optimizer: Optimizer
     batch_size: int

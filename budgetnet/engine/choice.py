@@ -1,17 +1,18 @@
 """Which path trains a network here: what was asked for, or what a short probe on this machine finds fastest.
 
 The probe's outcome is kept in the user's cache folder: it costs a second once, and a run that is repeated on the same
-machine takes the same path, and so gives the same weights bit for bit.
+machine takes the same path, and so gives the same weights bit for bit. An outcome that was measured on a busy machine is used
+and not kept. Another version of torch, another processor, or a change of the kernels asks for a new probe.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import itertools
 import json
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,17 +23,17 @@ from torch import nn
 
 from budgetnet import cache
 from budgetnet.definition import Recipe
-from budgetnet.engine.cpu.build import KernelsUnavailable, load, processor
+from budgetnet.engine.cpu.build import KernelsUnavailable, library_key, load, processor
 from budgetnet.engine.cpu.lowering import NotLowerable, lower
 from budgetnet.engine.paths import EagerPath, KernelPath, Path
+from budgetnet.engine.probe import Comparison, compare
 
 log = logging.getLogger(__name__)
 
 # Compiling delays the first step by more than a probe may take, so it has to be asked for.
 ENGINES = ("auto", "kernels", "eager", "channels-last", "compiled", "compiled-channels-last", "stacked", "grouped", "vmapped", "branches")
-PRECISIONS = ("auto", "fp32", "bf16")
-# Steps of a candidate: first off the clock, then on it, until enough steps or seconds have gone by.
-WARM_UP, FEWEST, PROBED_STEPS, PROBED_SECONDS = 2, 3, 10, 0.3
+PRECISIONS = ("recipe", "fp32", "bf16", "auto")
+WARM_UP = 2  # steps of a candidate before its first measured one: they allocate memory and the optimizer's state
 
 
 class EngineError(Exception):
@@ -41,12 +42,18 @@ class EngineError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run: ``engine`` 'auto' takes what is fastest here, every other insists; ``precision`` is for recipes that leave it open."""
+    """How to run.
+
+    ``engine`` 'auto' takes what is fastest here, every other insists. ``precision`` is for recipes that leave it open: 'recipe'
+    computes in fp32 then, 'fp32' and 'bf16' insist, 'auto' takes the fastest of them here. A probe's outcome that was kept before
+    ``probed_since``, in seconds since the epoch, is measured again.
+    """
 
     device: str = "cpu"
     engine: str = "auto"
     threads: int = 1
-    precision: str = "auto"
+    precision: str = "recipe"
+    probed_since: float = 0.0
 
 
 Builder = Callable[[nn.Module], Path]
@@ -71,16 +78,16 @@ def choose_path(model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, i
     if device.type != "cpu":
         return EagerPath(model, recipe, device, possible[0])
     builders: dict[tuple[str, str], Builder] = {}
-    if "fp32" in possible and _kernels_take(model):
+    if "fp32" in possible and _kernels_take(model, image_shape):
         builders["kernels", "fp32"] = lambda some: KernelPath(some, recipe, image_shape, settings.threads)
     for name, precision in itertools.product(("eager", "channels-last"), possible):
         builders[name, precision] = lambda some, name=name, precision=precision: EagerPath(some, recipe, device, precision, name)  # type: ignore[misc]
     return builders[_fastest(builders, model, recipe, image_shape, settings)](model)
 
 
-def _kernels_take(model: nn.Module) -> bool:
+def _kernels_take(model: nn.Module, image_shape: tuple[int, int, int]) -> bool:
     try:
-        lower(model)
+        lower(model, image_shape)
         load()
     except NotLowerable as error:
         log.info("not for the C kernels: %s", error)
@@ -92,15 +99,18 @@ def _kernels_take(model: nn.Module) -> bool:
 
 
 def precisions(recipe: Recipe, settings: Settings) -> tuple[str, ...]:
-    """What a path may compute in: what the recipe says; where it leaves that open what was asked for, else what may pay here."""
+    """What a path may compute in: the recipe's precision; where it leaves that open fp32, unless ``settings`` ask for another.
+
+    Only 'auto' gives more than one, where a probe can compare them: on a CPU that has instructions for bf16.
+    """
     if recipe.precision != "auto":
-        if settings.precision not in ("auto", recipe.precision):
+        if settings.precision not in ("recipe", "auto", recipe.precision):
             raise EngineError(f"--precision is {settings.precision}, and the recipe says {recipe.precision}; expected that, or none")
         return (recipe.precision,)
-    if settings.precision != "auto":
+    if settings.precision in ("fp32", "bf16"):
         return (settings.precision,)
-    probed = settings.engine == "auto" and settings.device == "cpu"
-    return ("fp32", "bf16") if probed and processor_has_bf16() else ("fp32",)
+    compared = settings.precision == "auto" and settings.engine == "auto" and settings.device == "cpu"
+    return ("fp32", "bf16") if compared and processor_has_bf16() else ("fp32",)
 
 
 def _asked_for(model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], settings: Settings, precision: str) -> Path:
@@ -119,47 +129,58 @@ def _asked_for(model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, in
 def _fastest(
     builders: Mapping[tuple[str, str], Builder], model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], settings: Settings
 ) -> tuple[str, str]:
-    """The name and precision of the path whose steps take least time, measured now or on an earlier day."""
-    asked = [sorted(builders), repr(model), repr(recipe.optimizer), recipe.batch_size, image_shape, settings.threads]
-    key = f"probe-{hashlib.sha256(repr([*asked, torch.__version__, processor()]).encode()).hexdigest()[:16]}.json"
-    kept = _read(key, builders)
+    """The name and precision of the path whose steps cost least, measured now or on an earlier day."""
+    key = _key(builders, model, recipe, image_shape, settings)
+    kept = _read(key, builders, settings.probed_since)
     if kept is None:
-        measured = {path: _milliseconds(build, model, recipe.batch_size, image_shape) for path, build in builders.items()}
-        found = {"path": min(measured, key=measured.__getitem__), "milliseconds": {" ".join(path): ms for path, ms in measured.items()}}
-        kept = _read(key, builders)  # of processes that probe at once, the first to finish speaks for all
+        compared = _probe(builders, model, recipe.batch_size, image_shape, settings.threads)
+        milliseconds = {" ".join(path): round(1000 * seconds, 3) for path, seconds in compared.seconds.items()}
+        found: dict[str, Any] = {"path": compared.fastest, "milliseconds": milliseconds, "measured": time.time()}
+        kept = _read(key, builders, settings.probed_since)  # concurrent probes: the first outcome written wins
         if kept is None:
-            cache.write(key, json.dumps(found).encode())
             kept = found
+            if compared.trusted:
+                cache.write(key, json.dumps(found).encode())
+            else:
+                log.info("the machine was busy while the paths were compared: the outcome is used for this run and not kept")
     log.info("%s is fastest here; milliseconds a step of %d images: %s", " ".join(kept["path"]), recipe.batch_size, kept["milliseconds"])
     name, precision = kept["path"]
     return name, precision
 
 
-def _read(key: str, builders: Mapping[tuple[str, str], Builder]) -> dict[str, Any] | None:
+def _key(
+    builders: Mapping[tuple[str, str], Builder], model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], settings: Settings
+) -> str:
+    """The name of the kept outcome, from everything that it depends on."""
+    kernels = library_key() if ("kernels", "fp32") in builders else ""
+    asked = [sorted(builders), repr(model), repr(recipe.optimizer), recipe.batch_size, image_shape, settings.threads]
+    return f"probe-{hashlib.sha256(repr([*asked, torch.__version__, processor(), kernels]).encode()).hexdigest()[:16]}.json"
+
+
+def _read(key: str, builders: Mapping[tuple[str, str], Builder], since: float) -> dict[str, Any] | None:
     try:
         kept: dict[str, Any] = json.loads(cache.read(key) or b"")
-        return kept if tuple(kept["path"]) in builders and "milliseconds" in kept else None
+        return kept if tuple(kept["path"]) in builders and "milliseconds" in kept and kept["measured"] >= since else None
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _milliseconds(build: Builder, model: nn.Module, batch_size: int, image_shape: tuple[int, int, int]) -> float:
-    """Of the fastest step, because whatever else the machine does only adds time; infinite where the path cannot train the network.
-
-    Neither the model nor a random state changes.
-    """
+def _probe(
+    builders: Mapping[tuple[str, str], Builder], model: nn.Module, batch_size: int, image_shape: tuple[int, int, int], threads: int
+) -> Comparison[tuple[str, str]]:
+    """Compare the paths that can train a copy of ``model``. Neither the model nor a random state changes."""
     with torch.random.fork_rng(devices=[]):
         images, labels = torch.randn(batch_size, *image_shape), torch.zeros(batch_size, dtype=torch.int64)
-        try:
-            path = build(copy.deepcopy(model))
-            for _ in range(WARM_UP):
-                path.step(images, labels)
-        except (NotLowerable, RuntimeError, ValueError) as error:
-            log.info("no candidate: %s", str(error).splitlines()[0])
-            return math.inf
-        times: list[float] = []
-        while len(times) < FEWEST or (len(times) < PROBED_STEPS and sum(times) < PROBED_SECONDS):
-            started = time.perf_counter()
-            path.step(images, labels)
-            times.append(time.perf_counter() - started)
-    return round(1000 * min(times), 3)
+        candidates: dict[tuple[str, str], Callable[[], object]] = {}
+        for name, make in builders.items():
+            try:
+                step = functools.partial(make(copy.deepcopy(model)).step, images, labels)
+                for _ in range(WARM_UP):
+                    step()
+            except (NotLowerable, RuntimeError, ValueError) as error:
+                log.info("no candidate: %s: %s", " ".join(name), (str(error).splitlines() or [type(error).__name__])[0])
+                continue
+            candidates[name] = step
+        if not candidates:  # the first one's first step then says why
+            return Comparison(next(iter(builders)), {}, trusted=False)
+        return compare(candidates, threads)

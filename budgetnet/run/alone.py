@@ -38,11 +38,14 @@ def train_alone(session: Session, data_set: arrays.Arrays, settings: Settings) -
 
 
 def _as_begun(settings: Settings, session: Session) -> Settings:
-    """Where the path is open and the run was begun, the path that began it, so that a later probe cannot change it on the way."""
-    if settings.engine != "auto" or session.state is None:
+    """For a run that was begun, the engine and precision that began it where ``settings`` leave them open: no probe changes them."""
+    if session.state is None:
         return settings
     device, engine, precision = session.state["made_by"].split(", ")
-    return replace(settings, engine=engine, precision=precision) if device == settings.device and engine != "stacked" else settings
+    open_engine, open_precision = settings.engine == "auto", settings.precision in ("recipe", "auto")
+    fits = device == settings.device and engine != "stacked"
+    fits = fits and (open_engine or engine == settings.engine) and (open_precision or precision == settings.precision)
+    return replace(settings, engine=engine, precision=precision) if fits else settings  # what does not fit is refused with a message
 
 
 @contextlib.contextmanager
