@@ -75,10 +75,13 @@ def test_a_busy_machine_is_measured_up_to_the_bound_and_not_trusted(threads):
     assert len(machine.order) == 2 * probe.MOST_ROUNDS
 
 
-def test_slow_steps_on_a_busy_machine_end_at_the_time_bound():
+def test_slow_steps_end_at_the_time_bound_on_a_busy_machine_and_after_three_turns_on_a_quiet_one():
     machine = Machine()
     assert not machine.compare(a=busy(1.0), b=busy(2.0)).trusted
-    assert machine.order == ["a", "b"] * probe.AGREEING_TURNS
+    assert machine.order == ["a", "b"]
+    machine = Machine()
+    assert machine.compare(a=1.0, b=1.5).trusted
+    assert machine.order == ["a", "b"] * 3
 
 
 def test_a_load_that_ends_costs_rounds_and_not_the_trust():

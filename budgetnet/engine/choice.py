@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 # Compiling delays the first step by more than a probe may take, so it has to be asked for.
 ENGINES = ("auto", "kernels", "eager", "channels-last", "compiled", "compiled-channels-last", "stacked", "grouped", "vmapped", "branches")
 PRECISIONS = ("recipe", "fp32", "bf16", "auto")
-WARM_UP = 2  # steps of a candidate before its first measured one: they allocate memory and the optimizer's state
+WARM_UP = 1  # steps of a candidate before its first measured one, which allocate memory and the optimizer's state
 
 
 class EngineError(Exception):
