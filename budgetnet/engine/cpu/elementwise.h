@@ -17,9 +17,10 @@ typedef struct {
     const float *gamma, *beta, *slope; /* slope: of the activation, one a channel or one for all */
     float *running_mean, *running_var, *d_gamma, *d_beta, *d_slope;
     int64_t *batches;                /* how many the running statistics have seen, or NULL */
-    vec *mean, *squares;             /* blocks x channels: mean over the pixels of each image, and squares of the distances to it */
+    vec *pivot, *mean, *squares;     /* blocks x channels: a pixel of each image, the mean distance from it, squares of the distances from the mean */
     double *sums;                    /* blocks x channels x 3: of the gradient, of it times the distance from the mean, of the slope's */
-    float *scale, *shift, *center;   /* channels: normalization is in * scale + shift; center is the mean */
+    float *scale, *shift, *center;   /* channels: normalization is (in - center) * scale + shift */
+    double *rest;                    /* channels: what rounding to center took from the mean */
     float *inverse_std, *coefficients; /* channels; channels x 3 */
     int32_t channels, height, width, out_height, out_width; /* height and width of the input, and of the output after pooling */
     int32_t norm, activation, slopes, pool, pool_height, pool_width, pool_stride, pool_padding; /* slopes: 0, 1 or channels */
@@ -30,30 +31,44 @@ typedef struct {
 
 /* --- normalization: statistics ---------------------------------------------------------------------------------------------------- */
 
-/* In two passes over the first-level cache: a difference of sums of squares would lose the digits that matter for inputs far from 0. */
+/* In two passes over the first-level cache, and on distances from one pixel: a difference of sums of squares, or a sum of values far from
+ * zero, would lose the digits that matter. */
 static void moments(const Elementwise *e, int block) {
     float pixels = (float)(e->height * e->width);
     for (int c = 0; c < e->channels; c++) {
-        const vec *a = plane_of(&e->in, block, c);
+        const vec *a = plane_of(&e->in, block, c), pivot = a[0];
         vec sum[4] = {{0}}, square[4] = {{0}}; /* four, so that additions need not wait for each other */
         for (int y = 0; y < e->height; y++) {
             const vec *r = a + (long)y * e->in.row;
             int x = 0;
             for (; x + 3 < e->width; x += 4)
-                UNROLL for (int i = 0; i < 4; i++) sum[i] += r[x + i];
-            for (; x < e->width; x++) sum[0] += r[x];
+                UNROLL for (int i = 0; i < 4; i++) sum[i] += r[x + i] - pivot;
+            for (; x < e->width; x++) sum[0] += r[x] - pivot;
         }
         vec mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) / pixels;
         for (int y = 0; y < e->height; y++) {
             const vec *r = a + (long)y * e->in.row;
             int x = 0;
             for (; x + 3 < e->width; x += 4)
-                UNROLL for (int i = 0; i < 4; i++) square[i] += (r[x + i] - mean) * (r[x + i] - mean);
-            for (; x < e->width; x++) square[0] += (r[x] - mean) * (r[x] - mean);
+                UNROLL for (int i = 0; i < 4; i++) {
+                    vec d = (r[x + i] - pivot) - mean;
+                    square[i] += d * d;
+                }
+            for (; x < e->width; x++) {
+                vec d = (r[x] - pivot) - mean;
+                square[0] += d * d;
+            }
         }
-        e->mean[(long)block * e->channels + c] = mean;
-        e->squares[(long)block * e->channels + c] = (square[0] + square[1]) + (square[2] + square[3]);
+        long index = (long)block * e->channels + c;
+        e->pivot[index] = pivot;
+        e->mean[index] = mean;
+        e->squares[index] = (square[0] + square[1]) + (square[2] + square[3]);
     }
+}
+
+INLINE double image_mean(const Elementwise *e, int image, int c) {
+    long index = (long)(image / LANES) * e->channels + c;
+    return (double)e->pivot[index][image % LANES] + e->mean[index][image % LANES];
 }
 
 /* Biased variance normalizes, the unbiased one goes into the running average, as in torch.nn.BatchNorm2d. */
@@ -65,12 +80,11 @@ static void finish_moments(const Elementwise *e, int images, int training) {
         double mean, var;
         if (training) {
             double sum = 0, square = 0;
-            for (int i = 0; i < images; i++) sum += e->mean[(long)(i / LANES) * e->channels + c][i % LANES];
+            for (int i = 0; i < images; i++) sum += image_mean(e, i, c);
             mean = sum / images;
             for (int i = 0; i < images; i++) {
-                long index = (long)(i / LANES) * e->channels + c;
-                double distance = e->mean[index][i % LANES] - mean;
-                square += e->squares[index][i % LANES] + pixels * distance * distance;
+                double distance = image_mean(e, i, c) - mean;
+                square += e->squares[(long)(i / LANES) * e->channels + c][i % LANES] + pixels * distance * distance;
             }
             var = square / count;
             e->running_mean[c] += momentum * ((float)mean - e->running_mean[c]);
@@ -80,9 +94,10 @@ static void finish_moments(const Elementwise *e, int images, int training) {
             var = e->running_var[c];
         }
         e->center[c] = mean;
+        e->rest[c] = mean - e->center[c];
         e->inverse_std[c] = 1 / sqrt(var + e->eps);
         e->scale[c] = (e->gamma ? e->gamma[c] : 1) * e->inverse_std[c];
-        e->shift[c] = e->beta ? e->beta[c] : 0;
+        e->shift[c] = (e->beta ? e->beta[c] : 0) - e->rest[c] * e->scale[c];
     }
 }
 
@@ -226,7 +241,7 @@ static void unpool(const Elementwise *e, const vec *w, const View *from, const v
 /* sums, two of each, so that additions need not wait for each other: of the gradient, of its product with the distance from the mean,
  * of the gradient of the slope. */
 INLINE void backward_row(const int activation, const int residual, const int masked, const Channel *k, const vec *a, const vec *r, const vec *m,
-                         const vec *d, int width, vec *sums, vec *restrict d_in, int add_in, vec *restrict d_residual, int add_residual) {
+                         const vec *d, int width, vec *sums, vec *d_in, int add_in, vec *restrict d_residual, int add_residual) {
     vec gradients[2] = {sums[0], sums[1]}, products[2] = {sums[2], sums[3]}, slopes = sums[4];
     const Channel channel = *k;
     for (int x = 0; x < width; x += 2)
@@ -245,11 +260,11 @@ INLINE void backward_row(const int activation, const int residual, const int mas
     sums[0] = gradients[0], sums[1] = gradients[1], sums[2] = products[0], sums[3] = products[1], sums[4] = slopes;
 }
 
-typedef void BackwardRow(const Channel *k, const vec *a, const vec *r, const vec *m, const vec *d, int width, vec *sums, vec *restrict d_in, int add_in,
+typedef void BackwardRow(const Channel *k, const vec *a, const vec *r, const vec *m, const vec *d, int width, vec *sums, vec *d_in, int add_in,
                          vec *restrict d_residual, int add_residual);
 #define BACKWARD(A, R, M) \
     static void backward_##A##_##R##_##M(const Channel *k, const vec *a, const vec *r, const vec *m, const vec *d, int width, vec *sums, \
-                                         vec *restrict d_in, int add_in, vec *restrict d_residual, int add_residual) { \
+                                         vec *d_in, int add_in, vec *restrict d_residual, int add_residual) { \
         backward_row(A, R, M, k, a, r, m, d, width, sums, d_in, add_in, d_residual, add_residual); \
     }
 EACH(BACKWARD)
@@ -300,13 +315,13 @@ static void finish_backward(const Elementwise *e, int blocks, int images) {
         if (e->slopes > 1) put(e->d_slope ? e->d_slope + c : 0, e->accumulate_slope, sum[2]);
         all_slopes += sum[2];
         if (!e->norm) continue;
-        double inverse = e->inverse_std[c], normalized = sum[1] * inverse;
+        double inverse = e->inverse_std[c], normalized = (sum[1] - e->rest[c] * sum[0]) * inverse;
         put(e->d_gamma ? e->d_gamma + c : 0, e->accumulate_norm & 1, normalized);
         put(e->d_beta ? e->d_beta + c : 0, e->accumulate_norm & 2, sum[0]);
         float *k = e->coefficients + 3 * c;
         k[0] = e->scale[c];
         k[1] = inverse * normalized / count;
-        k[2] = sum[0] / count;
+        k[2] = sum[0] / count - e->rest[c] * inverse * normalized / count;
     }
     if (e->slopes == 1) put(e->d_slope, e->accumulate_slope, all_slopes);
 }

@@ -11,6 +11,7 @@
 #include <omp.h>
 #else
 #define omp_get_thread_num() 0
+#define omp_get_num_threads() ((void)threads, 1)
 #endif
 #include "contraction.h"
 #include "elementwise.h"
@@ -84,17 +85,22 @@ static void finish_step(const Step *s, int blocks, int images, int training) {
     if (s->kind == BACKWARD_ELEMENTWISE) finish_backward(s->operation, blocks, images);
 }
 
-/* scratch: scratch_size vectors for each thread. */
+/* scratch: scratch_size vectors for each thread. A thread keeps its blocks from step to step and goes through them in alternating
+ * directions, so that it finds in its cache what it has touched last. */
 void run_steps(const Step *steps, int count, int images, int training, int threads, vec *scratch, int64_t scratch_size) {
-    int blocks = (images + LANES - 1) / LANES;
-    for (int first = 0, end; first < count; first = end) {
+    int blocks = (images + LANES - 1) / LANES, backwards = 0;
+    for (int first = 0, end; first < count; first = end, backwards = !backwards) {
         end = first + 1;
         while (end < count && !steps[end - 1].barrier && steps[end - 1].parts == 0 && steps[end].parts == 0) end++;
         int parts = steps[first].parts ? steps[first].parts : blocks;
-#pragma omp parallel for schedule(static) num_threads(threads)
-        for (int p = 0; p < parts; p++)
-            for (int i = first; i < end; i++)
-                run_part(&steps[i], p, blocks, images, training, scratch + omp_get_thread_num() * scratch_size);
+#pragma omp parallel num_threads(threads)
+        {
+            int thread = omp_get_thread_num(), all = omp_get_num_threads();
+            int begin = (int)((long)parts * thread / all), stop = (int)((long)parts * (thread + 1) / all);
+            for (int p = begin; p < stop; p++)
+                for (int i = first; i < end; i++)
+                    run_part(&steps[i], backwards ? begin + stop - 1 - p : p, blocks, images, training, scratch + thread * scratch_size);
+        }
         if (steps[end - 1].barrier) finish_step(&steps[end - 1], blocks, images, training);
     }
 }

@@ -46,8 +46,8 @@ _WeightGradient = _record(
 )  # fmt: skip
 _Elementwise = _record(
     "Elementwise", (_View, "source result residual d_source d_result d_residual mask"),
-    (_P, "channel_mask gamma beta slope running_mean running_var d_gamma d_beta d_slope batches mean squares sums scale shift center"),
-    (_P, "inverse_std coefficients"), (_I, "channels height width out_height out_width"),
+    (_P, "channel_mask gamma beta slope running_mean running_var d_gamma d_beta d_slope batches pivot mean squares sums scale shift center"),
+    (_P, "rest inverse_std coefficients"), (_I, "channels height width out_height out_width"),
     (_I, "norm activation slopes pool pool_height pool_width pool_stride pool_padding"),
     (_I, "store_d_source store_d_residual accumulate_d_source accumulate_d_residual accumulate_norm accumulate_slope"),
     (_F, "eps momentum fixed_slope kept"), (_I, "reserved"),
@@ -204,8 +204,24 @@ class _Builder:
                     gradient_borders[operation.result] = max(gradient_borders.get(operation.result, 0), reach)
         for value in values:
             self._values[value] = self._planes(value, borders.get(value, 0))
+        homes = self._gradient_homes()
+        for value, home in homes.items():
+            gradient_borders[home] = max(gradient_borders.get(home, 0), gradient_borders.get(value, 0))
+        for value, home in homes.items():
+            if home not in self._gradients:
+                self._gradients[home] = self._planes(home, gradient_borders[home])
+            self._gradients[value] = self._gradients[home]
+
+    def _gradient_homes(self) -> dict[Value, Value]:
+        """The value in whose buffer each gradient lies: a pass that keeps the shape and alone reads its source turns one into the other."""
+        homes: dict[Value, Value] = {}
+        for value in (self._lowered.image, *(operation.result for operation in self._lowered.operations)):
             if value.needs_grad:
-                self._gradients[value] = self._planes(value, gradient_borders.get(value, 0))
+                homes[value] = value
+        for operation in self._lowered.operations:
+            if isinstance(operation, Elementwise) and operation.pool is None and operation.source in homes and self._uses[operation.source] == 1:
+                homes[operation.result] = homes[operation.source]
+        return homes
 
     def _planes(self, value: Value, border: int = 0) -> _Buffer:
         row, plane = value.width + 2 * border, (value.width + 2 * border) * (value.height + 2 * border)
@@ -427,7 +443,8 @@ class _Builder:
             record.running_mean, record.running_var = norm.running_mean.data_ptr(), norm.running_var.data_ptr()
             if norm.num_batches_tracked is not None:
                 record.batches = norm.num_batches_tracked.data_ptr()
-            record.mean, record.squares = self._vectors(self._blocks * channels), self._vectors(self._blocks * channels)
+            record.pivot, record.mean, record.squares = (self._vectors(self._blocks * channels) for _ in range(3))
+            record.rest = self._floats(2 * channels)  # doubles
             record.scale, record.shift, record.center, record.inverse_std = (self._floats(channels) for _ in range(4))
             record.coefficients = self._floats(3 * channels)
             steps.append(self._step(MOMENTS, record, barrier=True))
