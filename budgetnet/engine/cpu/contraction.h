@@ -15,13 +15,13 @@ typedef struct {
     const int32_t *pack;         /* index into the weight of each packed value */
     const float *weight, *bias;
     float *packed;               /* group, channel tile, term, channel of the tile */
-    const vec *in;
-    vec *out;
-    int64_t in_block, out_block, in_group;
+    View in, out;
+    int64_t in_group;
     int32_t groups, channels, terms, pixels, chunk; /* channels and terms of one group; chunk: pixels that share a pass over the weights */
-    int32_t activation, accumulate, linear;
+    int32_t activation, accumulate;
     float slope;
     int32_t weights; /* packed values */
+    int32_t reserved;
 } Contraction;
 
 typedef void Tile(const Contraction *, const vec *in, vec *out, const int32_t *out_channels, const float *weight, const float *bias, int pixel);
@@ -92,28 +92,29 @@ INLINE void contract(const Contraction *k, const vec *in, vec *out, int group, i
     }
 }
 
-/* One block of images of a convolution; or, for a linear layer, one tile of channels and all blocks. */
-static void run_contraction(const Contraction *k, int part, int blocks) {
-    if (k->linear) {
-        int size = tile_size(k->channels), first = part * size, end = first + size < k->channels ? first + size : k->channels;
-        contract(k, k->in, k->out, 0, first, end, 0, blocks);
-        return;
-    }
-    const vec *in = k->in + part * k->in_block;
-    vec *out = k->out + part * k->out_block;
+/* One block of images of a convolution. */
+static void run_convolution(const Contraction *k, Place at) {
+    const vec *in = plane_of(&k->in, at, 0);
+    vec *out = plane_of(&k->out, at, 0);
     for (int g = 0; g < k->groups; g++)
         for (int q = 0; q < k->pixels; q += k->chunk)
             contract(k, in + g * k->in_group, out, g, 0, k->channels, q, q + k->chunk < k->pixels ? q + k->chunk : k->pixels);
+}
+
+/* One tile of channels of a linear layer, for all blocks. */
+static void run_linear(const Contraction *k, int part, int blocks) {
+    int size = tile_size(k->channels), first = part * size, end = first + size < k->channels ? first + size : k->channels;
+    contract(k, k->in.at, k->out.at, 0, first, end, 0, blocks);
 }
 
 /* --- gradient of the weights: the products of the output's gradient with the input, summed over pixels, images and blocks ------ */
 
 typedef struct {
     const int32_t *offsets; /* terms */
-    const vec *in, *d;
-    int64_t in_block, in_group, d_block, d_plane;
+    View in, d;
+    int64_t in_group;
     int32_t groups, channels, terms, rows, width; /* channels and terms of one group; rows and width of the output */
-    int32_t in_row, in_step, d_row, linear, accumulate; /* accumulate: bit 0 for the weight, bit 1 for the bias */
+    int32_t in_row, in_step, accumulate; /* accumulate: bit 0 for the weight, bit 1 for the bias */
     float *partial;          /* blocks x (weights + biases): gradients over a block; not for linear layers */
     float *d_weight, *d_bias; /* either may be NULL */
 } WeightGradient;
@@ -131,7 +132,7 @@ INLINE void gradient_tile(const int channels, const int terms, const WeightGradi
         long i = y * in_row;
         for (int x = 0; x < width; x++, g += d_step, i += in_step) {
             vec v[3];
-            UNROLL for (int c = 0; c < channels; c++) v[c] = g[c * k->d_plane];
+            UNROLL for (int c = 0; c < channels; c++) v[c] = g[c * k->d.plane];
             UNROLL for (int t = 0; t < terms; t++) {
                 vec a = at[t][i];
                 UNROLL for (int c = 0; c < channels; c++) sum[c][t] += v[c] * a;
@@ -166,31 +167,31 @@ INLINE void weight_rows(const WeightGradient *k, const vec *in, const vec *d, in
         int channels = end - c < GRADIENT_CHANNELS ? end - c : GRADIENT_CHANNELS, most = gradient_terms[channels - 1];
         for (int t = 0; t < k->terms; t += most) {
             int terms = k->terms - t < most ? k->terms - t : most;
-            gradient_tiles[channels - 1][terms - 1](k, in, d + c * k->d_plane, k->offsets + t, rows, width, in_row, in_step, d_row, d_step,
+            gradient_tiles[channels - 1][terms - 1](k, in, d + c * k->d.plane, k->offsets + t, rows, width, in_row, in_step, d_row, d_step,
                                                     begin, sums + (long)(c - first) * k->terms + t);
         }
     }
 }
 
 /* One block of images into its partial gradient; sums: channels x terms vectors of scratch. */
-static void block_weight_gradient(const WeightGradient *k, int block, vec *sums) {
+static void block_weight_gradient(const WeightGradient *k, Place at, vec *sums) {
     long weights = (long)k->groups * k->channels * k->terms, biases = k->d_bias ? k->groups * k->channels : 0;
-    float *partial = k->partial + block * (weights + biases);
-    int strip = STRIP_BYTES / (GRADIENT_CHANNELS * k->d_row * (int)sizeof(vec));
+    float *partial = k->partial + at.block * (weights + biases);
+    int strip = STRIP_BYTES / (GRADIENT_CHANNELS * k->d.row * (int)sizeof(vec));
     if (strip < 1) strip = 1;
     for (int g = 0; g < k->groups; g++) {
-        const vec *in = k->in + block * k->in_block + g * k->in_group, *d = k->d + block * k->d_block + (long)g * k->channels * k->d_plane;
+        const vec *in = plane_of(&k->in, at, 0) + g * k->in_group, *d = plane_of(&k->d, at, g * k->channels);
         for (int y = 0; k->d_weight && y < k->rows; y += strip)
-            weight_rows(k, in + (long)y * k->in_row, d + (long)y * k->d_row, 0, k->channels, k->rows - y < strip ? k->rows - y : strip, k->width,
-                        k->in_row, k->in_step, k->d_row, 1, y == 0, sums);
+            weight_rows(k, in + (long)y * k->in_row, d + (long)y * k->d.row, 0, k->channels, k->rows - y < strip ? k->rows - y : strip, k->width,
+                        k->in_row, k->in_step, k->d.row, 1, y == 0, sums);
         for (long i = 0; k->d_weight && i < (long)k->channels * k->terms; i++) *partial++ = quick_sum(sums + i);
     }
-    partial = k->partial + block * (weights + biases) + weights;
+    partial = k->partial + at.block * (weights + biases) + weights;
     for (int c = 0; c < biases; c++) {
-        const vec *d = k->d + block * k->d_block + c * k->d_plane;
+        const vec *d = plane_of(&k->d, at, c);
         vec sum = {0};
         for (int y = 0; y < k->rows; y++)
-            for (int x = 0; x < k->width; x++) sum += d[y * k->d_row + x];
+            for (int x = 0; x < k->width; x++) sum += d[y * k->d.row + x];
         *partial++ = quick_sum(&sum);
     }
 }
@@ -198,15 +199,15 @@ static void block_weight_gradient(const WeightGradient *k, int block, vec *sums)
 /* A few channels of a linear layer, over all blocks at once; sums: GRADIENT_CHANNELS x terms vectors of scratch. */
 static void linear_weight_gradient(const WeightGradient *k, int part, int blocks, vec *sums) {
     int first = part * GRADIENT_CHANNELS, end = first + GRADIENT_CHANNELS < k->channels ? first + GRADIENT_CHANNELS : k->channels;
-    const vec *d = k->d;
+    const vec *d = k->d.at;
     if (k->d_weight) {
-        weight_rows(k, k->in, d, first, end, 1, blocks, 0, k->in_block, 0, k->d_block, 1, sums);
+        weight_rows(k, k->in.at, d, first, end, 1, blocks, 0, k->in.block, 0, k->d.block, 1, sums);
         float *to = k->d_weight + (long)first * k->terms;
         for (long i = 0; i < (long)(end - first) * k->terms; i++) to[i] = quick_sum(sums + i) + (k->accumulate & 1 ? to[i] : 0);
     }
     for (int c = first; k->d_bias && c < end; c++) {
         vec sum = {0};
-        for (int b = 0; b < blocks; b++) sum += d[b * k->d_block + c * k->d_plane];
+        for (int b = 0; b < blocks; b++) sum += d[b * k->d.block + c * k->d.plane];
         k->d_bias[c] = quick_sum(&sum) + (k->accumulate & 2 ? k->d_bias[c] : 0);
     }
 }

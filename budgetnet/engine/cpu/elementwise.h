@@ -33,10 +33,10 @@ typedef struct {
 
 /* In two passes over the first-level cache, and on distances from one pixel: a difference of sums of squares, or a sum of values far from
  * zero, would lose the digits that matter. */
-static void moments(const Elementwise *e, int block) {
+static void moments(const Elementwise *e, Place at) {
     float pixels = (float)(e->height * e->width);
     for (int c = 0; c < e->channels; c++) {
-        const vec *a = plane_of(&e->in, block, c), pivot = a[0];
+        const vec *a = plane_of(&e->in, at, c), pivot = a[0];
         vec sum[4] = {{0}}, square[4] = {{0}}; /* four, so that additions need not wait for each other */
         for (int y = 0; y < e->height; y++) {
             const vec *r = a + (long)y * e->in.row;
@@ -59,7 +59,7 @@ static void moments(const Elementwise *e, int block) {
                 square[0] += d * d;
             }
         }
-        long index = (long)block * e->channels + c;
+        long index = (long)at.block * e->channels + c;
         e->pivot[index] = pivot;
         e->mean[index] = mean;
         e->squares[index] = (square[0] + square[1]) + (square[2] + square[3]);
@@ -165,24 +165,25 @@ INLINE int halves(const Elementwise *e) {
     return e->pool == MAX_POOL && e->pool_height == 2 && e->pool_width == 2 && e->pool_stride == 2 && e->pool_padding == 0;
 }
 
-INLINE void forward_plane(const Elementwise *e, int block, int c, const Channel *k, vec *out, int out_row, int training) {
-    const vec *a = plane_of(&e->in, block, c), *r = e->residual.at ? plane_of(&e->residual, block, c) : a;
+INLINE void forward_plane(const Elementwise *e, Place at, int c, const Channel *k, vec *out, int out_row, int training) {
+    const vec *a = plane_of(&e->in, at, c), *r = e->residual.at ? plane_of(&e->residual, at, c) : a;
     int masked = training && e->mask.at;
-    const vec *m = masked ? plane_of(&e->mask, block, c) : a;
+    const vec *m = masked ? plane_of(&e->mask, at, c) : a;
     ForwardRow *row = forward_rows[4 * e->activation + 2 * (e->residual.at != 0) + masked];
     for (int y = 0; y < e->height; y++)
         row(k, a + (long)y * e->in.row, r + (long)y * e->residual.row, m + (long)y * e->mask.row, e->width, out + (long)y * out_row);
 }
 
-static void forward_elementwise(const Elementwise *e, int block, int images, int training, vec *scratch) {
+static void forward_elementwise(const Elementwise *e, Place at, int images, int training, vec *scratch) {
+    clear_border(&e->out, at, e->channels, e->out_height, e->out_width);
     for (int c = 0; c < e->channels; c++) {
-        Channel k = channel_of(e, block, c, images, training);
-        vec *out = plane_of(&e->out, block, c);
+        Channel k = channel_of(e, at.block, c, images, training);
+        vec *out = plane_of(&e->out, at, c);
         if (e->pool == NO_POOL) {
-            forward_plane(e, block, c, &k, out, e->out.row, training);
+            forward_plane(e, at, c, &k, out, e->out.row, training);
             continue;
         }
-        forward_plane(e, block, c, &k, scratch, e->width, training);
+        forward_plane(e, at, c, &k, scratch, e->width, training);
         for (int y = 0; y < e->out_height; y++, out += e->out.row) {
             const vec *w = scratch + (long)2 * y * e->width, *below = w + e->width;
             if (halves(e))
@@ -272,17 +273,18 @@ EACH(BACKWARD)
 static BackwardRow *const backward_rows[16] = {EACH(BACKWARD_NAME)};
 
 /* scratch: two planes. */
-static void backward_elementwise(const Elementwise *e, int block, int images, vec *scratch) {
+static void backward_elementwise(const Elementwise *e, Place at, int images, vec *scratch) {
+    if (e->store_d_in) clear_border(&e->d_in, at, e->channels, e->height, e->width);
     vec *values = scratch, *unpooled = scratch + (long)e->height * e->width;
     BackwardRow *row = backward_rows[4 * e->activation + 2 * (e->residual.at != 0) + (e->mask.at != 0)];
     for (int c = 0; c < e->channels; c++) {
-        Channel k = channel_of(e, block, c, images, 1);
-        const vec *a = plane_of(&e->in, block, c), *r = e->residual.at ? plane_of(&e->residual, block, c) : a;
-        const vec *m = e->mask.at ? plane_of(&e->mask, block, c) : a, *d = plane_of(&e->d_out, block, c);
-        vec *d_in = e->store_d_in ? plane_of(&e->d_in, block, c) : 0, *d_residual = e->store_d_residual ? plane_of(&e->d_residual, block, c) : 0;
+        Channel k = channel_of(e, at.block, c, images, 1);
+        const vec *a = plane_of(&e->in, at, c), *r = e->residual.at ? plane_of(&e->residual, at, c) : a;
+        const vec *m = e->mask.at ? plane_of(&e->mask, at, c) : a, *d = plane_of(&e->d_out, at, c);
+        vec *d_in = e->store_d_in ? plane_of(&e->d_in, at, c) : 0, *d_residual = e->store_d_residual ? plane_of(&e->d_residual, at, c) : 0;
         int d_row = e->d_out.row;
         if (e->pool != NO_POOL) {
-            if (e->pool == MAX_POOL) forward_plane(e, block, c, &k, values, e->width, 1);
+            if (e->pool == MAX_POOL) forward_plane(e, at, c, &k, values, e->width, 1);
             if (halves(e)) unpool_halves(e, values, &e->d_out, d, unpooled);
             else unpool(e, values, &e->d_out, d, unpooled);
             d = unpooled;
@@ -293,11 +295,17 @@ static void backward_elementwise(const Elementwise *e, int block, int images, ve
             row(&k, a + (long)y * e->in.row, r + (long)y * e->residual.row, m + (long)y * e->mask.row, d + (long)y * d_row, e->width, sums,
                 d_in ? d_in + (long)y * e->d_in.row : 0, e->accumulate_d_in, d_residual ? d_residual + (long)y * e->d_residual.row : 0,
                 e->accumulate_d_residual);
-        double *total = e->sums + 3 * ((long)block * e->channels + c);
+        double *total = e->sums + 3 * ((long)at.block * e->channels + c);
         total[0] = lane_sum(sums[0] + sums[1]);
         total[1] = lane_sum(sums[2] + sums[3]);
         total[2] = lane_sum(sums[4]);
     }
+}
+
+INLINE double batch_sum(const Elementwise *e, int blocks, int c, int which) {
+    double sum = 0;
+    for (int b = 0; b < blocks; b++) sum += e->sums[3 * ((long)b * e->channels + c) + which];
+    return sum;
 }
 
 INLINE void put(float *to, int accumulate, double value) {
@@ -306,24 +314,28 @@ INLINE void put(float *to, int accumulate, double value) {
 
 /* The gradient by the normalization's input is (gradient - mean gradient - (input - mean) * tilt) * scale; the difference of nearly
  * equal terms comes before the scaling, which would round them apart. */
-static void finish_backward(const Elementwise *e, int blocks, int images) {
-    double count = (double)images * e->height * e->width, all_slopes = 0;
+static void finish_normalization(const Elementwise *e, int blocks, int images) {
+    double count = (double)images * e->height * e->width;
     for (int c = 0; c < e->channels; c++) {
-        double sum[3] = {0, 0, 0};
-        for (int b = 0; b < blocks; b++)
-            for (int i = 0; i < 3; i++) sum[i] += e->sums[3 * ((long)b * e->channels + c) + i];
-        if (e->slopes > 1) put(e->d_slope ? e->d_slope + c : 0, e->accumulate_slope, sum[2]);
-        all_slopes += sum[2];
-        if (!e->norm) continue;
-        double inverse = e->inverse_std[c], normalized = (sum[1] - e->rest[c] * sum[0]) * inverse;
+        double gradient = batch_sum(e, blocks, c, 0), inverse = e->inverse_std[c];
+        double normalized = (batch_sum(e, blocks, c, 1) - e->rest[c] * gradient) * inverse;
         put(e->d_gamma ? e->d_gamma + c : 0, e->accumulate_norm & 1, normalized);
-        put(e->d_beta ? e->d_beta + c : 0, e->accumulate_norm & 2, sum[0]);
+        put(e->d_beta ? e->d_beta + c : 0, e->accumulate_norm & 2, gradient);
         float *k = e->coefficients + 3 * c;
         k[0] = e->scale[c];
         k[1] = inverse * normalized / count;
-        k[2] = sum[0] / count - e->rest[c] * inverse * normalized / count;
+        k[2] = gradient / count - e->rest[c] * inverse * normalized / count;
     }
-    if (e->slopes == 1) put(e->d_slope, e->accumulate_slope, all_slopes);
+}
+
+static void finish_slopes(const Elementwise *e, int blocks) {
+    double all = 0;
+    for (int c = 0; c < e->channels; c++) {
+        double sum = batch_sum(e, blocks, c, 2);
+        all += sum;
+        if (e->slopes > 1) put(e->d_slope + c, e->accumulate_slope, sum);
+    }
+    if (e->slopes == 1) put(e->d_slope, e->accumulate_slope, all);
 }
 
 /* --- what is left of a backward pass once the sums over the batch are known ------------------------------------------------------- */
@@ -343,8 +355,9 @@ INLINE void finish_row(const int activation, vec scale, vec mean, vec tilt, vec 
     }
 }
 
-static void finish_gradient(const Finish *f, int block, int images) {
-    vec use = lanes_in_use(images, block), slope = (vec){0} + f->slope;
+static void finish_gradient(const Finish *f, Place at, int images) {
+    clear_border(&f->to, at, f->channels, f->height, f->width);
+    vec use = lanes_in_use(images, at.block), slope = (vec){0} + f->slope;
     for (int c = 0; c < f->channels; c++) {
         vec scale = use, tilt = {0}, mean = {0}, center = {0};
         if (f->coefficients) {
@@ -353,8 +366,8 @@ static void finish_gradient(const Finish *f, int block, int images) {
             mean += f->coefficients[3 * c + 2];
             center += f->center[c];
         }
-        const vec *a = plane_of(&f->value, block, c), *g = plane_of(&f->from, block, c);
-        vec *to = plane_of(&f->to, block, c);
+        const vec *a = plane_of(&f->value, at, c), *g = plane_of(&f->from, at, c);
+        vec *to = plane_of(&f->to, at, c);
         for (int y = 0; y < f->height; y++, a += f->value.row, g += f->from.row, to += f->to.row)
             switch (f->activation) {
                 case NONE: finish_row(NONE, scale, mean, tilt, center, slope, a, g, to, f->width, f->accumulate); break;

@@ -48,7 +48,7 @@ class KernelNetwork:
 
     def threads_for(self, images: int) -> int:
         """The threads that a step on so many images takes now."""
-        return min(max(self._threads, _allowed()), -(-images // self._lanes))
+        return min(max(self._threads, _allowed()), -(-images // self._lanes), self._program.threads)
 
     def forward(self, images: Tensor, training: bool = False) -> Tensor:
         """Logits (N, classes) of float32 images (N, C, H, W), N at most the capacity; ``training`` as in nn.Module.train().

@@ -4,7 +4,7 @@
  * over memory per operation. Here LANES images sit side by side in the innermost dimension, so that every operation is a
  * full-width vector operation whatever the number of channels.
  *
- * Layout: value[block][channel][y][x][lane], image = block * LANES + lane. Steps run block by block until one needs sums over the
+ * Layout: value[block][channel][y][x][lane], image = at.block * LANES + lane. Steps run block by block until one needs sums over the
  * batch; these are formed per block and added in the order of the blocks, so results do not depend on the number of threads.
  */
 #ifdef _OPENMP
@@ -25,7 +25,7 @@ typedef struct {
     float factor; /* of what is taken */
 } Exchange;
 
-enum { TAKE, GIVE, CONTRACT, WEIGHTS, LINEAR_WEIGHTS, MOMENTS, FORWARD_ELEMENTWISE, BACKWARD_ELEMENTWISE, FINISH, REDUCE, PACK };
+enum { TAKE, GIVE, CONVOLVE, LINEAR, WEIGHTS, LINEAR_WEIGHTS, MOMENTS, FORWARD_ELEMENTWISE, BACKWARD_ELEMENTWISE, FINISH, SLOPES, REDUCE, PACK };
 
 /* operation: the record of one operation, or for PACK and REDUCE an array of pointers to records, one a part. */
 typedef struct {
@@ -40,41 +40,44 @@ int lanes(void) { return LANES; }
 int channel_tile(int channels) { return tile_size(channels); }
 int gradient_channels(void) { return GRADIENT_CHANNELS; }
 
-static void take(const Exchange *e, int block, int images) {
+static void take(const Exchange *e, Place at, int images) {
     if (!e->floats) return; /* a mask that evaluation does not use */
     long pixels = (long)e->height * e->width, image = e->channels * pixels;
-    int used = images - block * LANES < LANES ? images - block * LANES : LANES;
+    int used = images - at.block * LANES < LANES ? images - at.block * LANES : LANES;
     for (int c = 0; c < e->channels; c++)
         for (int y = 0; y < e->height; y++) {
-            const float *from = e->floats + (long)block * LANES * image + c * pixels + (long)y * e->width;
-            float *to = (float *)(plane_of(&e->view, block, c) + (long)y * e->view.row);
+            const float *from = e->floats + (long)at.block * LANES * image + c * pixels + (long)y * e->width;
+            float *to = (float *)(plane_of(&e->view, at, c) + (long)y * e->view.row);
             for (int x = 0; x < e->width; x++, to += LANES)
                 for (int i = 0; i < LANES; i++) to[i] = i < used ? from[i * image + x] * e->factor : 0.0f;
         }
 }
 
-static void give(const Exchange *e, int block, int images) {
+static void give(const Exchange *e, Place at, int images) {
     long pixels = (long)e->height * e->width, image = e->channels * pixels;
     for (int c = 0; c < e->channels; c++)
         for (int y = 0; y < e->height; y++) {
-            const vec *from = plane_of(&e->view, block, c) + (long)y * e->view.row;
+            const vec *from = plane_of(&e->view, at, c) + (long)y * e->view.row;
             for (int x = 0; x < e->width; x++)
-                for (int i = 0; i < LANES && block * LANES + i < images; i++)
-                    e->floats[(block * LANES + i) * image + c * pixels + (long)y * e->width + x] = from[x][i];
+                for (int i = 0; i < LANES && at.block * LANES + i < images; i++)
+                    e->floats[(at.block * LANES + i) * image + c * pixels + (long)y * e->width + x] = from[x][i];
         }
 }
 
-INLINE void run_part(const Step *s, int part, int blocks, int images, int training, vec *scratch) {
+INLINE void run_part(const Step *s, int part, int thread, int blocks, int images, int training, vec *scratch) {
+    Place at = {part, thread};
     switch (s->kind) {
-        case TAKE: take(s->operation, part, images); break;
-        case GIVE: give(s->operation, part, images); break;
-        case CONTRACT: run_contraction(s->operation, part, blocks); break;
-        case WEIGHTS: block_weight_gradient(s->operation, part, scratch); break;
+        case TAKE: take(s->operation, at, images); break;
+        case GIVE: give(s->operation, at, images); break;
+        case CONVOLVE: run_convolution(s->operation, at); break;
+        case LINEAR: run_linear(s->operation, part, blocks); break;
+        case WEIGHTS: block_weight_gradient(s->operation, at, scratch); break;
         case LINEAR_WEIGHTS: linear_weight_gradient(s->operation, part, blocks, scratch); break;
-        case MOMENTS: if (training) moments(s->operation, part); break;
-        case FORWARD_ELEMENTWISE: forward_elementwise(s->operation, part, images, training, scratch); break;
-        case BACKWARD_ELEMENTWISE: backward_elementwise(s->operation, part, images, scratch); break;
-        case FINISH: finish_gradient(s->operation, part, images); break;
+        case MOMENTS: if (training) moments(s->operation, at); break;
+        case FORWARD_ELEMENTWISE: forward_elementwise(s->operation, at, images, training, scratch); break;
+        case BACKWARD_ELEMENTWISE: backward_elementwise(s->operation, at, images, scratch); break;
+        case FINISH: finish_gradient(s->operation, at, images); break;
+        case SLOPES: finish_slopes(s->operation, blocks); break;
         case REDUCE: reduce_weight_gradient(((const WeightGradient *const *)s->operation)[part], blocks); break;
         case PACK: pack_weights(((const Contraction *const *)s->operation)[part]); break;
     }
@@ -82,7 +85,7 @@ INLINE void run_part(const Step *s, int part, int blocks, int images, int traini
 
 static void finish_step(const Step *s, int blocks, int images, int training) {
     if (s->kind == MOMENTS) finish_moments(s->operation, images, training);
-    if (s->kind == BACKWARD_ELEMENTWISE) finish_backward(s->operation, blocks, images);
+    if (s->kind == BACKWARD_ELEMENTWISE) finish_normalization(s->operation, blocks, images);
 }
 
 /* scratch: scratch_size vectors for each thread. A thread keeps its blocks from step to step and goes through them in alternating
@@ -99,7 +102,7 @@ void run_steps(const Step *steps, int count, int images, int training, int threa
             int begin = (int)((long)parts * thread / all), stop = (int)((long)parts * (thread + 1) / all);
             for (int p = begin; p < stop; p++)
                 for (int i = first; i < end; i++)
-                    run_part(&steps[i], backwards ? begin + stop - 1 - p : p, blocks, images, training, scratch + thread * scratch_size);
+                    run_part(&steps[i], backwards ? begin + stop - 1 - p : p, thread, blocks, images, training, scratch + thread * scratch_size);
         }
         if (steps[end - 1].barrier) finish_step(&steps[end - 1], blocks, images, training);
     }

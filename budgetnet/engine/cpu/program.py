@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from budgetnet.engine.cpu.lowering import Activation, Convolution, Elementwise, 
 MEMORY = 1 << 30  # bytes of working memory from which on a network is left to plain torch
 CHUNK = 32  # pixels that share a pass over a convolution's weights
 
-TAKE, GIVE, CONTRACT, WEIGHTS, LINEAR_WEIGHTS, MOMENTS, FORWARD, BACKWARD, FINISH, REDUCE, PACK = range(11)  # as in program.c
+TAKE, GIVE, CONVOLVE, LINEAR, WEIGHTS, LINEAR_WEIGHTS, MOMENTS, FORWARD, BACKWARD, FINISH, SLOPES, REDUCE, PACK = range(13)  # as in program.c
 ACTIVATIONS = {"relu": 1, "relu6": 2, "leaky": 3}
 POOLS = {"maximum": 1, "average": 2}
 
@@ -35,14 +36,14 @@ def _record(name: str, *fields: tuple[Any, str]) -> Any:
 
 _P, _L, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_float
 
-_View = _record("View", (_P, "at"), (_L, "block plane"), (_I, "row reserved"))
+_View = _record("View", (_P, "at"), (_L, "block thread plane"), (_I, "row border"))
 _Contraction = _record(
-    "Contraction", (_P, "offsets in_pixels out_pixels out_channels pack weight bias packed source result"),
-    (_L, "in_block out_block in_group"), (_I, "groups channels terms pixels chunk activation accumulate linear"), (_F, "slope"), (_I, "weights"),
+    "Contraction", (_P, "offsets in_pixels out_pixels out_channels pack weight bias packed"), (_View, "source result"), (_L, "in_group"),
+    (_I, "groups channels terms pixels chunk activation accumulate"), (_F, "slope"), (_I, "weights reserved"),
 )  # fmt: skip
 _WeightGradient = _record(
-    "WeightGradient", (_P, "offsets source d"), (_L, "in_block in_group d_block d_plane"),
-    (_I, "groups channels terms rows width in_row in_step d_row linear accumulate"), (_P, "partial d_weight d_bias"),
+    "WeightGradient", (_P, "offsets"), (_View, "source d"), (_L, "in_group"), (_I, "groups channels terms rows width in_row in_step accumulate"),
+    (_P, "partial d_weight d_bias"),
 )  # fmt: skip
 _Elementwise = _record(
     "Elementwise", (_View, "source result residual d_source d_result d_residual mask"),
@@ -74,6 +75,7 @@ class Program:
     d_logits: Any
     masks: list[tuple[Tensor, float, Any, str]]
     scratch: int
+    threads: int  # at most
     fewest_values: int  # of the normalization over the fewest values an image
     memory: list[Any]
 
@@ -161,10 +163,14 @@ class _Builder:
         for operation in lowered.operations:
             for value in _sources(operation):
                 self._uses[value] = self._uses.get(value, 0) + 1
+        self._threads = min(self._blocks, os.cpu_count() or 1)
+        self._recomputed: dict[Operation, Elementwise] = {}  # the pass whose result a convolution's backward pass needs again
+        self._waiting = 0, 0
         self._records: dict[Operation, Any] = {}
         self._element_masks: dict[Operation, Any] = {}
         self._written: set[int] = set()  # values and parameters whose gradient an earlier step of the backward pass has stored
         self._reductions: list[list[Any]] = []
+        self._slopes: list[Any] = []
 
     def build(self) -> Program:
         self._allocate()
@@ -180,54 +186,85 @@ class _Builder:
         for operation in reversed(self._lowered.operations):
             if operation.result.needs_grad:
                 backward += self._backward(operation)
+        backward += self._slopes
         backward += [self._step(REDUCE, self._pointers(some), len(some)) for some in self._reductions]
         norms = [op for op in self._lowered.operations if isinstance(op, Elementwise) and op.norm is not None]
         return Program(
             forward=self._packed(forward), backward=self._packed(backward), images=images, logits=results, d_logits=gradient,
             masks=[self._mask(dropout.operation, dropout.by_channel) for dropout in self._lowered.dropouts], scratch=self._scratch,
-            fewest_values=min((norm.source.height * norm.source.width for norm in norms), default=2), memory=self._memory,
+            threads=self._threads, fewest_values=min((norm.source.height * norm.source.width for norm in norms), default=2), memory=self._memory,
         )  # fmt: skip
 
     # --- memory -----------------------------------------------------------------------------------------------------------
 
     def _allocate(self) -> None:
+        """Where each value and each gradient lies.
+
+        What is used up before its thread goes on to the next block lies in memory that is shared by all such values, a set a thread, and
+        stays in the cache: the result of a pass that only the convolution behind it reads, which the backward pass computes again; the
+        gradients of both. The gradient that a normalization waits with for the sums over the batch lies in one buffer for all of them.
+        """
+        borders, gradient_borders = self._borders()
+        operations, largest = self._lowered.operations, {"value": 0, "gradient": 0, "waiting": 0}
+        followers = dict(zip(operations, operations[1:], strict=False))
+        passing: dict[Value, str] = {}
+        for operation, follower in followers.items():
+            value = operation.result
+            if self._uses.get(value) != 1 or follower.source is not value:
+                continue
+            if isinstance(operation, Elementwise) and isinstance(follower, Convolution):
+                passing[value] = "value"
+                largest["value"] = max(largest["value"], _size(value, borders.get(value, 0)))
+                self._recomputed[follower] = operation
+            elif isinstance(operation, Convolution) and isinstance(follower, Elementwise) and value.needs_grad:
+                passing[value] = "gradient"
+                largest["gradient"] = max(largest["gradient"], _size(value, gradient_borders.get(value, 0)))
+        for operation in operations:
+            if isinstance(operation, Elementwise) and operation.norm is not None and operation.source.needs_grad:
+                largest["waiting"] = max(largest["waiting"], _size(operation.source))
+        shared = {name: self._vectors(largest[name] * self._threads) for name in ("value", "gradient")}
+        self._waiting = self._vectors(largest["waiting"] * self._blocks), largest["waiting"]
+        for value in (self._lowered.image, *(operation.result for operation in operations)):
+            kind, border, around = passing.get(value), borders.get(value, 0), gradient_borders.get(value, 0)
+            if kind == "value":
+                self._values[value] = self._shared(value, shared[kind], largest[kind], border)
+                if value.needs_grad:  # the value is used up when its gradient is made
+                    self._gradients[value] = self._shared(value, shared[kind], largest[kind], 0)
+                continue
+            self._values[value] = self._planes(value, border)
+            if kind == "gradient":
+                self._gradients[value] = self._shared(value, shared[kind], largest[kind], around)
+            elif value.needs_grad:
+                self._gradients[value] = self._planes(value, around)
+
+    def _borders(self) -> tuple[dict[Value, int], dict[Value, int]]:
+        """Zeros around each value and each gradient that convolutions and their gradients read."""
         borders: dict[Value, int] = {}
         gradient_borders: dict[Value, int] = {}
-        values = {self._lowered.image} | {operation.result for operation in self._lowered.operations}
         for operation in self._lowered.operations:
             if isinstance(operation, Convolution):
                 reach = _forward_taps(operation).reach(operation.source.height, operation.source.width)
                 borders[operation.source] = max(borders.get(operation.source, 0), reach)
                 if operation.source.needs_grad:
                     classes = [some for some in _backward_classes(operation) if len(some.kernel)]
-                    reach = max(some.taps.reach(operation.result.height, operation.result.width) for some in classes)
-                    gradient_borders[operation.result] = max(gradient_borders.get(operation.result, 0), reach)
-        for value in values:
-            self._values[value] = self._planes(value, borders.get(value, 0))
-        homes = self._gradient_homes()
-        for value, home in homes.items():
-            gradient_borders[home] = max(gradient_borders.get(home, 0), gradient_borders.get(value, 0))
-        for value, home in homes.items():
-            if home not in self._gradients:
-                self._gradients[home] = self._planes(home, gradient_borders[home])
-            self._gradients[value] = self._gradients[home]
-
-    def _gradient_homes(self) -> dict[Value, Value]:
-        """The value in whose buffer each gradient lies: a pass that keeps the shape and alone reads its source turns one into the other."""
-        homes: dict[Value, Value] = {}
-        for value in (self._lowered.image, *(operation.result for operation in self._lowered.operations)):
-            if value.needs_grad:
-                homes[value] = value
-        for operation in self._lowered.operations:
-            if isinstance(operation, Elementwise) and operation.pool is None and operation.source in homes and self._uses[operation.source] == 1:
-                homes[operation.result] = homes[operation.source]
-        return homes
+                    gradient_borders[operation.result] = max(
+                        some.taps.reach(operation.result.height, operation.result.width) for some in classes
+                    )
+        return borders, gradient_borders
 
     def _planes(self, value: Value, border: int = 0) -> _Buffer:
-        row, plane = value.width + 2 * border, (value.width + 2 * border) * (value.height + 2 * border)
-        address = self._vectors(self._blocks * value.channels * plane)
-        begin = address + 4 * self._lanes * border * (row + 1)
-        return _Buffer(_View(at=begin, block=value.channels * plane, plane=plane, row=row), plane, row)
+        """Memory of its own for all blocks."""
+        size = _size(value, border)
+        return self._buffer(value, self._vectors(self._blocks * size), border, block=size)
+
+    def _shared(self, value: Value, address: int, stride: int, border: int) -> _Buffer:
+        """A part of each thread's shared memory at ``address``; whoever writes there writes the border as well."""
+        return self._buffer(value, address, border, thread=stride, border=border)
+
+    def _buffer(self, value: Value, address: int, around: int, **strides: int) -> _Buffer:
+        row = value.width + 2 * around
+        plane = row * (value.height + 2 * around)
+        return _Buffer(_View(at=address + 4 * self._lanes * around * (row + 1), plane=plane, row=row, **strides), plane, row)
 
     def _vectors(self, count: int) -> int:
         """The address of ``count`` zeroed vectors on a boundary of 64 bytes."""
@@ -258,7 +295,7 @@ class _Builder:
 
     def _packed(self, steps: list[Any]) -> Any:
         """The steps as an array, after one that packs the weights that they read."""
-        contractions = [_Contraction.from_address(step.operation) for step in steps if step.kind == CONTRACT]
+        contractions = [_Contraction.from_address(step.operation) for step in steps if step.kind in (CONVOLVE, LINEAR)]
         if contractions:
             steps = [self._step(PACK, self._pointers(contractions), len(contractions)), *steps]
         return self._keep((_Step * len(steps))(*steps))
@@ -302,29 +339,29 @@ class _Builder:
             outs, ins = operation.weight.shape
             self._linear(record, source, result, outs, _feature_offsets(operation, source), np.arange(outs) * result.plane)
             self._pack(record, 1, np.arange(outs * ins).reshape(1, outs, ins))
-            return [self._step(CONTRACT, record, self._tiles(outs))]
+            return [self._step(LINEAR, record, self._tiles(outs))]
         outs, ins, *_ = operation.weight.shape
         taps, count = _forward_taps(operation), operation.weight[0, 0].numel()
         offsets = np.add.outer(np.arange(ins) * source.plane, taps.tap_rows * source.row + taps.tap_columns)
         pixels = np.add.outer(np.arange(operation.result.height) * result.row, np.arange(operation.result.width))
         self._place(record, source, result, taps, offsets, pixels, np.arange(outs) * result.plane, ins, operation.groups)
         self._pack(record, operation.groups, np.arange(outs * ins * count).reshape(operation.groups, outs // operation.groups, -1))
-        return [self._step(CONTRACT, record)]
+        return [self._step(CONVOLVE, record)]
 
     def _place(
         self, record: Any, source: _Buffer, result: _Buffer, taps: _Taps, offsets: Array, pixels: Array, channels: Array, ins: int, groups: int
     ) -> None:  # fmt: skip
         """Fill in a convolution: ``offsets`` of the terms in ``source``, ``pixels`` and ``channels`` of ``result``."""
-        record.source, record.result = source.view.at, result.view.at
+        record.source, record.result = source.view, result.view
         record.offsets = self._table(offsets.ravel())
         record.in_pixels = self._table(np.add.outer(taps.rows * source.row, taps.columns).ravel())
         record.out_pixels, record.out_channels = self._table(pixels.ravel()), self._table(channels)
-        record.in_block, record.out_block, record.in_group = source.view.block, result.view.block, ins * source.plane
+        record.in_group = ins * source.plane
         record.groups, record.terms, record.pixels, record.chunk = groups, offsets.size, pixels.size, CHUNK
 
     def _linear(self, record: Any, source: _Buffer, result: _Buffer, channels: int, offsets: Array, out_channels: Array) -> None:
         blocks = np.arange(self._blocks)
-        record.source, record.result, record.linear = source.view.at, result.view.at, 1
+        record.source, record.result = source.view, result.view
         record.offsets, record.out_channels = self._table(offsets), self._table(out_channels)
         record.in_pixels, record.out_pixels = self._table(blocks * source.view.block), self._table(blocks * result.view.block)
         record.groups, record.channels, record.terms, record.pixels = 1, channels, offsets.size, self._blocks
@@ -346,6 +383,8 @@ class _Builder:
         if operation.activation is not None and id(operation) not in self._written:
             steps.append(self._finish(operation.result, self._gradients[operation.result], operation.activation))
         if operation.weight.requires_grad or (operation.bias is not None and operation.bias.requires_grad):
+            if operation in self._recomputed:
+                steps.append(self._step(FORWARD, self._records[self._recomputed[operation]]))
             steps.append(self._weight_gradient(operation))
         if operation.source.needs_grad:
             accumulate = self._again(operation.source)
@@ -359,14 +398,13 @@ class _Builder:
         source, d = self._values[operation.source], self._gradients[operation.result]
         record = self._keep(
             _WeightGradient(
-                source=source.view.at, d=d.view.at, in_block=source.view.block, d_block=d.view.block, d_plane=d.plane, d_row=d.row,
-                d_weight=self._gradient_of(operation.weight), d_bias=self._gradient_of(operation.bias),
+                source=source.view, d=d.view, d_weight=self._gradient_of(operation.weight), d_bias=self._gradient_of(operation.bias),
                 accumulate=self._again(operation.weight, operation.bias),
             )
         )  # fmt: skip
         if isinstance(operation, Linear):
             outs, ins = operation.weight.shape
-            record.groups, record.channels, record.terms, record.linear = 1, outs, ins, 1
+            record.groups, record.channels, record.terms = 1, outs, ins
             record.offsets = self._table(_feature_offsets(operation, source))
             tile = int(self._library.gradient_channels())
             self._scratch = max(self._scratch, tile * ins)
@@ -397,7 +435,7 @@ class _Builder:
             pixels = np.add.outer(some.pixel_rows * to.row, some.pixel_columns)
             self._place(record, d, to, some.taps, offsets, pixels, np.arange(groups * ins) * to.plane, per_group, groups)
             self._pack(record, groups, index[..., some.kernel].transpose(0, 2, 1, 3).reshape(groups, ins, -1))
-            steps.append(self._step(CONTRACT, record))
+            steps.append(self._step(CONVOLVE, record))
         return steps
 
     def _linear_input_gradient(self, operation: Linear) -> list[Any]:
@@ -406,7 +444,7 @@ class _Builder:
         record = self._keep(_Contraction(weight=self._parameter(operation.weight)))
         self._linear(record, d, to, ins, np.arange(outs) * d.plane, _feature_offsets(operation, to))
         self._pack(record, 1, np.arange(outs * ins).reshape(1, outs, ins).transpose(0, 2, 1))
-        return [self._step(CONTRACT, record, self._tiles(ins))]
+        return [self._step(LINEAR, record, self._tiles(ins))]
 
     # --- elementwise passes -----------------------------------------------------------------------------------------------
 
@@ -459,10 +497,12 @@ class _Builder:
         slope = operation.activation.slope if operation.activation is not None else None
         if isinstance(slope, Tensor):
             record.d_slope, record.accumulate_slope = self._gradient_of(slope), self._again(slope)
+            if slope.requires_grad:
+                self._slopes.append(self._step(SLOPES, record, parts=1))
         if norm is not None:
             record.d_gamma, record.d_beta = self._gradient_of(norm.weight), self._gradient_of(norm.bias)
             record.accumulate_norm = self._again(norm.weight, norm.bias)
-        step = self._step(BACKWARD, record, barrier=norm is not None or isinstance(slope, Tensor))
+        step = self._step(BACKWARD, record, barrier=norm is not None)
         if not source.needs_grad:
             return [step]
         record.store_d_source = 1
@@ -470,14 +510,14 @@ class _Builder:
             record.d_source, record.accumulate_d_source = self._gradients[source].view, self._again(source)
             return [step]
         alone = self._uses[source] == 1
-        own = self._gradients[source] if alone else self._planes(source)
-        record.d_source = own.view
+        waiting = self._buffer(source, self._waiting[0], 0, block=self._waiting[1])
+        record.d_source = waiting.view
         producer = next((op for op in self._lowered.operations if op.result is source), None)
         activation = None
         if alone and isinstance(producer, Convolution | Linear):
             activation = producer.activation  # in the same pass
             self._written.add(id(producer))
-        return [step, self._finish(source, own, activation, record, self._again(source))]
+        return [step, self._finish(source, waiting, activation, record, self._again(source))]
 
     def _finish(self, value: Value, before: _Buffer, activation: Activation | None, norm: Any = None, accumulate: int = 0) -> Any:
         """Back through a normalization, then through the activation before it; or through an activation alone."""
@@ -506,6 +546,11 @@ class _Builder:
             record, name, shape = self._element_masks[operation], "floats", operation.source.shape
             record.factor = factor
         return torch.empty(self._capacity, *shape), keep, record, name
+
+
+def _size(value: Value, border: int = 0) -> int:
+    """Vectors that the planes of a block take."""
+    return value.channels * (value.height + 2 * border) * (value.width + 2 * border)
 
 
 def _sources(operation: Operation) -> Iterable[Value]:

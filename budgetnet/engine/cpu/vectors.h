@@ -61,14 +61,28 @@ INLINE vec lanes_in_use(int images, int block) {
     return v;
 }
 
-/* Planes of pixels of all blocks, possibly inside a border of zeros that nothing writes. */
+/* Planes of pixels, possibly inside a border of zeros: of all blocks, or, for what is used up before the next block, one set a thread. */
 typedef struct {
-    vec *at; /* the first pixel of the first channel of the first block */
-    int64_t block, plane; /* vectors from one block to the next, and from one channel to the next */
-    int32_t row, reserved;
+    vec *at; /* the first pixel of the first channel */
+    int64_t block, thread, plane; /* vectors from one block, thread or channel to the next; block or thread is 0 */
+    int32_t row;
+    int32_t border; /* zeros around each plane that have to be written anew, because other planes use the same memory */
 } View;
 
-INLINE vec *plane_of(const View *v, int block, int channel) { return v->at + block * v->block + channel * v->plane; }
+/* The block that is worked on, and the thread that does it. */
+typedef struct { int block, thread; } Place;
+
+INLINE vec *plane_of(const View *v, Place at, int channel) { return v->at + at.block * v->block + at.thread * v->thread + channel * v->plane; }
+
+static void clear_border(const View *v, Place at, int channels, int height, int width) {
+    int b = v->border;
+    for (int c = 0; b && c < channels; c++) {
+        vec *plane = plane_of(v, at, c);
+        memset(plane - (long)b * v->row - b, 0, sizeof(vec) * ((long)b * v->row + b));
+        for (int y = 0; y < height; y++) memset(plane + (long)y * v->row + width, 0, sizeof(vec) * 2 * b);
+        memset(plane + (long)height * v->row - b, 0, sizeof(vec) * b * v->row);
+    }
+}
 
 enum { NONE, RELU, RELU6, LEAKY };
 
