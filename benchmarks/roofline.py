@@ -2,8 +2,8 @@
 
     python -m benchmarks.roofline [EXPERIMENT] [--threads N] [--seconds 10] [--json FILE]
 
-The ceilings are measured: arithmetic by torch's matrix product of two 1024 × 1024 matrices, memory by copying 256 MB. The phases
-are timed around the calls that a step consists of. Operations are those of the convolutions and dense layers (two for each
+The ceilings are measured: arithmetic by torch's matrix product of two 1024 × 1024 matrices, memory by copying 256 MB. A step on
+the kernels is divided by the kinds of their passes, whose times are summed over the threads and divided by their number. Operations are those of the convolutions and dense layers (two for each
 multiply-add; forward, gradient of the weights, gradient of the input but for the first layer). Bytes are what has to pass between
 layers at least, if every layer reads its input and writes its output once on the way there, and on the way back reads both again,
 reads the gradient of its output and writes that of its input: float32.
@@ -28,7 +28,7 @@ from budgetnet.data.resident import Resident
 from budgetnet.definition import Experiment
 from budgetnet.engine.choice import Settings, choose_path
 from budgetnet.engine.memory import keep_freed_memory
-from budgetnet.engine.paths import KernelPath, cross_entropy_with_gradient
+from budgetnet.engine.paths import KernelPath
 from budgetnet.environment import stamp, usable_cores
 from budgetnet.run import build_model
 
@@ -99,20 +99,9 @@ def train(experiment: Experiment, path: Any, phases: Phases, seconds: float) -> 
         batches = resident.batches(recipe.batch_size, recipe.augmentation, *generators)
         while (batch := phases.timed("data and augmentation", next, batches, None)) is not None:
             images, labels = batch
-            if isinstance(path, KernelPath):
-                _kernel_step(path, images, labels, phases)
-            else:
-                phases.timed("step", path.step, images, labels)
+            phases.timed("step", path.step, images, labels)
             images_seen += len(labels)
     return images_seen
-
-
-def _kernel_step(path: KernelPath, images: Tensor, labels: Tensor, phases: Phases) -> None:
-    """As KernelPath.step."""
-    logits = phases.timed("forward", path.network.forward, images, True)
-    _, gradient = phases.timed("loss", cross_entropy_with_gradient, logits, labels)
-    phases.timed("backward", path.network.backward, gradient)
-    phases.timed("optimizer", path.optimizer.step)
 
 
 def main() -> None:
@@ -130,15 +119,19 @@ def main() -> None:
     path = choose_path(build_model(experiment), experiment.recipe, experiment.data_set.image_shape, Settings(threads=arguments.threads))
     train(experiment, path, Phases(), 1)
     found, phases = ceilings(), Phases()
+    by_kind = path.network.time_steps() if isinstance(path, KernelPath) else dict
     images = train(experiment, path, phases, arguments.seconds)
     total = sum(phases.seconds.values())
+    if kinds := {f"  {name}": seconds / arguments.threads for name, seconds in by_kind().items()}:
+        kinds["  optimizer, Python, waiting"] = phases.seconds["step"] - sum(kinds.values())
+        phases.seconds.update(kinds)
     speed = images / total
     print(f"{arguments.experiment}, {path.name} {path.precision}, {arguments.threads} threads: {speed:,.0f} images/s")
     print(f"arithmetic  {operations / 1e6:8.2f} MFLOP an image  {operations * speed / 1e9:8.1f} of {found['gflops']:8.1f} GFLOP/s"
           f"  {operations * speed / 1e9 / found['gflops']:6.1%}")  # fmt: skip
     print(f"memory      {bytes_moved / 1e6:8.2f} MB an image     {bytes_moved * speed / 1e9:8.1f} of {found['gigabytes']:8.1f} GB/s")
     for name, seconds in sorted(phases.seconds.items(), key=lambda entry: -entry[1]):
-        print(f"  {name:<24}{seconds / total:>7.1%}{1e6 * seconds / images:>9.1f} µs an image")
+        print(f"  {name:<36}{seconds / total:>7.1%}{1e6 * seconds / images:>9.1f} µs an image")
     if arguments.json:
         content = {
             "experiment": arguments.experiment, "path": [path.name, path.precision], "threads": arguments.threads,

@@ -77,7 +77,10 @@ def is_stable(model, images, labels):
         changed = images.double() * (1 + size * torch.randn(images.shape, generator=generator))
         torch_step(copied := copy.deepcopy(reference), changed, labels)
         found.append(gradients(copied))
-    return all(norm_of(a - b for a, b in zip(found[0], other, strict=True)) <= STABLE * norm_of(found[0]) for other in found[1:])
+    return all(
+        norm_of(a - b for a, b in zip(found[0], other, strict=True)) <= STABLE * norm_of(found[0])
+        for other in found[1:]
+    )
 
 
 def step_errors(model, images, labels, library=None, threads=1):
@@ -103,7 +106,8 @@ def _errors(model, logits, reference, expected):
     ]
     return (
         norm_of([logits - expected]) / max(norm_of([expected]), 1e-3),
-        norm_of(a - b for a, b in zip(gradients(model), gradients(reference), strict=True)) / max(norm_of(gradients(reference)), 1e-6),
+        norm_of(a - b for a, b in zip(gradients(model), gradients(reference), strict=True))
+        / max(norm_of(gradients(reference)), 1e-6),
         max(buffers, default=0.0),
     )
 

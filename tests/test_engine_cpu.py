@@ -51,7 +51,15 @@ widths = st.lists(st.integers(2, 17), min_size=5, max_size=5).map(tuple)
 
 
 @settings(max_examples=25)
-@given(widths, st.booleans(), st.booleans(), st.sampled_from([0.0, 0.3]), st.sampled_from([1, 3]), st.integers(8, 40), st.booleans())
+@given(
+    widths,
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([0.0, 0.3]),
+    st.sampled_from([1, 3]),
+    st.integers(8, 40),
+    st.booleans(),
+)
 def test_any_plain_network_equals_torch(c, bias, norm, dropout, classifier, count, pointwise):
     description = PlainCNN(
         widths=c,
@@ -86,7 +94,9 @@ def test_evaluation_uses_running_statistics_and_no_dropout():
     model(torch.randn(32, *SHAPE))
     images, _ = digits(20, SHAPE)
     with torch.no_grad():
-        torch.testing.assert_close(KernelNetwork(model, SHAPE, 20).forward(images), model.eval()(images), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            KernelNetwork(model, SHAPE, 20).forward(images), model.eval()(images), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_fewer_images_than_the_capacity_and_the_next_batch_is_not_disturbed():

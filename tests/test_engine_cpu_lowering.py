@@ -61,7 +61,15 @@ class Separable(nn.Sequential):
     """Layers with Keras's order and padding."""
 
     def __init__(self):
-        super().__init__(SeparableConv2d(1, 6, 4), nn.ReLU(), nn.MaxPool2d(2), ChannelsLastFlatten(), nn.Linear(216, 8), nn.ReLU(), nn.Linear(8, 10))
+        super().__init__(
+            SeparableConv2d(1, 6, 4),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            ChannelsLastFlatten(),
+            nn.Linear(216, 8),
+            nn.ReLU(),
+            nn.Linear(8, 10),
+        )
 
 
 @pytest.mark.parametrize("kind", [Tutorial, Functions, Separable])
@@ -83,16 +91,23 @@ def test_functional_dropout_draws_what_torch_draws(library):
     model = Net()
     images, labels = digits(9, SHAPE)
     network = KernelNetwork(copy.deepcopy(model), SHAPE, 9, library=library)
-    torch.testing.assert_close(kernel_step(network, images, labels), torch_step(model, images, labels), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        kernel_step(network, images, labels), torch_step(model, images, labels), rtol=1e-4, atol=1e-5
+    )
     with torch.no_grad():
-        torch.testing.assert_close(KernelNetwork(model, SHAPE, 9, library=library).forward(images), model.eval()(images), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            KernelNetwork(model, SHAPE, 9, library=library).forward(images), model.eval()(images), rtol=1e-4, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("order", ["relu, norm", "norm, relu"])
 def test_both_orders_take_one_contraction_and_one_pass(order):
     parts = {"relu": nn.ReLU(), "norm": nn.BatchNorm2d(4)}
     layers = [parts[name] for name in order.split(", ")]
-    lowered = lower(nn.Sequential(nn.Conv2d(1, 4, 3), *layers, nn.Dropout2d(0.1), nn.MaxPool2d(2), nn.Conv2d(4, 10, 3), *TAIL), SHAPE)
+    lowered = lower(
+        nn.Sequential(nn.Conv2d(1, 4, 3), *layers, nn.Dropout2d(0.1), nn.MaxPool2d(2), nn.Conv2d(4, 10, 3), *TAIL),
+        SHAPE,
+    )
     assert [type(operation) for operation in lowered.operations] == [Convolution, Elementwise, Convolution, Elementwise]
 
 
@@ -142,20 +157,38 @@ REFUSED = {
     "no convolution but in two dimensions": (nn.Sequential(nn.Flatten(2), nn.Conv1d(1, 10, 3)), "no flattening"),
     "an activation": (nn.Sequential(conv(), nn.GELU(), *TAIL), r"no GELU \(1\)"),
     "a function": (Forward(lambda s, x: pooled(torch.sin(s.layers[0](x))), conv()), "no sin"),
-    "padding with the images' edge": (nn.Sequential(conv(padding=1, padding_mode="circular"), *TAIL), r"padding with circular \(0\)"),
+    "padding with the images' edge": (
+        nn.Sequential(conv(padding=1, padding_mode="circular"), *TAIL),
+        r"padding with circular \(0\)",
+    ),
     "group normalization": (nn.Sequential(conv(), nn.GroupNorm(2, 10), *TAIL), "no GroupNorm"),
     "ceil_mode": (nn.Sequential(conv(), nn.MaxPool2d(3, ceil_mode=True), *TAIL), "maximum pooling with"),
     "wrong channels": (nn.Sequential(conv(), nn.Conv2d(4, 10, 3), *TAIL), "takes 4 channels where there are 10"),
     "too small": (nn.Sequential(conv(), nn.MaxPool2d(4), nn.Conv2d(10, 10, 5), *TAIL), "too small for the network"),
     "not flat": (nn.Sequential(conv(), nn.ReLU()), "one flat tensor"),
     "two results": (Forward(lambda s, x: (pooled(s.layers[0](x)), x), conv()), "one flat tensor"),
-    "content decides": (Forward(lambda s, x: pooled(s.layers[0](x)) if x.sum() > 0 else pooled(x), conv()), "cannot be traced"),
-    "the mode decides": (Forward(lambda s, x: pooled(s.layers[0](x) if s.training else -s.layers[0](x)), conv()), "between training and evaluation"),
-    "always random": (Forward(lambda s, x: pooled(functional.dropout(s.layers[0](x))), conv()), "between training and evaluation"),
-    "random depth": (Forward(lambda s, x: pooled(s.layers[0](x) if torch.rand(()) > 0 else x), conv()), "draws random numbers"),
+    "content decides": (
+        Forward(lambda s, x: pooled(s.layers[0](x)) if x.sum() > 0 else pooled(x), conv()),
+        "cannot be traced",
+    ),
+    "the mode decides": (
+        Forward(lambda s, x: pooled(s.layers[0](x) if s.training else -s.layers[0](x)), conv()),
+        "between training and evaluation",
+    ),
+    "always random": (
+        Forward(lambda s, x: pooled(functional.dropout(s.layers[0](x))), conv()),
+        "between training and evaluation",
+    ),
+    "random depth": (
+        Forward(lambda s, x: pooled(s.layers[0](x) if torch.rand(()) > 0 else x), conv()),
+        "draws random numbers",
+    ),
     "in place and used again": (Forward(lambda s, x: _used_again(s.layers[0](x)), conv()), "in place"),
     "a result that is not used": (Forward(lambda s, x: _unused(s, x), conv(), conv()), "not used"),
-    "a parameter of its own": (Forward(lambda s, x: pooled(s.layers[0](x)) * s.layers[0].bias, conv()), "no bias|no mul|no layers"),
+    "a parameter of its own": (
+        Forward(lambda s, x: pooled(s.layers[0](x)) * s.layers[0].bias, conv()),
+        "no bias|no mul|no layers",
+    ),
     "all dropped": (nn.Sequential(conv(), nn.Dropout2d(1.0), *TAIL), "probability 1"),
     "nothing trained": (nn.Sequential(nn.AvgPool2d(12), nn.Flatten()), "nothing in it is trained"),
     "all frozen": (nn.Sequential(conv().requires_grad_(False), *TAIL), "nothing in it is trained"),
@@ -167,8 +200,11 @@ REFUSED = {
     "a hook on a weight": (nn.Sequential(masked(conv()), *TAIL), r"0\.weight has hooks"),
     "a parametrization": (nn.Sequential(parametrizations.weight_norm(conv()), *TAIL), "0 is parametrized"),
     "a subclass of Parameter": (nn.Sequential(own_parameter(conv()), *TAIL), r"0\.weight is a Scaled"),
-    "an unused trainable layer": (Forward(lambda s, x: pooled(s.layers[0](x)), conv(), conv()), r"layers\.1\.\w+ is not used"),
-}  # fmt: skip
+    "an unused trainable layer": (
+        Forward(lambda s, x: pooled(s.layers[0](x)), conv(), conv()),
+        r"layers\.1\.\w+ is not used",
+    ),
+}
 
 
 def _used_again(x):

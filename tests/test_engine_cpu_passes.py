@@ -18,12 +18,22 @@ from budgetnet.engine.cpu import build
 from budgetnet.engine.cpu.build import KernelsUnavailable
 from budgetnet.engine.cpu.network import KernelNetwork
 from budgetnet.engine.paths import KernelSGD
-from tests.kernel_oracle import assert_one_step_equals_float64, digits, gradients, is_stable, kernel_step, norm_of, torch_step
+from tests.kernel_oracle import (
+    assert_one_step_equals_float64,
+    digits,
+    gradients,
+    is_stable,
+    kernel_step,
+    norm_of,
+    torch_step,
+)
 
 CLASSES = 5
 CHANNELS = st.sampled_from([1, 2, 3, 5, 8, 17])
 SIDES = st.integers(6, 11)
-EXAMPLES = settings(max_examples=6, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], deadline=None)
+EXAMPLES = settings(
+    max_examples=6, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], deadline=None
+)
 
 
 def libraries():
@@ -86,7 +96,11 @@ class Branches(nn.Module):
     def __init__(self, channels, wide):
         super().__init__()
         self.one = nn.Sequential(
-            nn.Conv2d(channels, wide, 3, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU(), nn.Conv2d(wide, wide, 3, 1, 1), nn.BatchNorm2d(wide)
+            nn.Conv2d(channels, wide, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(),
+            nn.Conv2d(wide, wide, 3, 1, 1),
+            nn.BatchNorm2d(wide),
         )
         self.shortcut = nn.Sequential(nn.Conv2d(channels, wide, 1, 2, bias=False), nn.BatchNorm2d(wide))
 
@@ -120,8 +134,12 @@ def frozen(module, *names):
 
 
 ACTIVATIONS = {
-    "ReLU": nn.ReLU, "ReLU6": nn.ReLU6, "LeakyReLU": lambda: nn.LeakyReLU(0.1), "negative slope": lambda: nn.LeakyReLU(-0.2), "PReLU": nn.PReLU
-}  # fmt: skip
+    "ReLU": nn.ReLU,
+    "ReLU6": nn.ReLU6,
+    "LeakyReLU": lambda: nn.LeakyReLU(0.1),
+    "negative slope": lambda: nn.LeakyReLU(-0.2),
+    "PReLU": nn.PReLU,
+}
 
 # (name, layers for c channels, whether they are random or need several images)
 PASSES = {
@@ -135,40 +153,87 @@ PASSES = {
     "stride 2": lambda c, act: [nn.Conv2d(c, 6, 3, stride=2, padding=1), act(), nn.Conv2d(6, 3, 1, stride=2)],
     "5×5, stride 2": lambda c, act: [nn.Conv2d(c, 6, 3, padding=1), nn.Conv2d(6, 4, 5, stride=2, padding=2), act()],
     "dilation": lambda c, act: [nn.Conv2d(c, 4, 1), nn.Conv2d(4, 4, 3, padding=2, dilation=2), act()],
-    "depthwise": lambda c, act: [nn.Conv2d(c, c, 3, padding=1, groups=c), act(), nn.Conv2d(c, 6, 1), nn.BatchNorm2d(6), act()],
-    "depthwise, stride 2": lambda c, act: [nn.Conv2d(c, 2 * c, 3, stride=2, padding=1, groups=c), nn.BatchNorm2d(2 * c), act()],
+    "depthwise": lambda c, act: [
+        nn.Conv2d(c, c, 3, padding=1, groups=c),
+        act(),
+        nn.Conv2d(c, 6, 1),
+        nn.BatchNorm2d(6),
+        act(),
+    ],
+    "depthwise, stride 2": lambda c, act: [
+        nn.Conv2d(c, 2 * c, 3, stride=2, padding=1, groups=c),
+        nn.BatchNorm2d(2 * c),
+        act(),
+    ],
     "groups": lambda c, act: [nn.Conv2d(c, 8, 1), nn.Conv2d(8, 12, 3, groups=4), act()],
     "max pooling 2": lambda c, act: [nn.Conv2d(c, 5, 3, padding=1), nn.BatchNorm2d(5), act(), nn.MaxPool2d(2)],
     "max pooling 3, stride 2": lambda c, act: [nn.Conv2d(c, 5, 3, padding=1), act(), nn.MaxPool2d(3, 2, 1)],
     "max pooling 3": lambda c, act: [nn.Conv2d(c, 5, 3, padding=1), act(), nn.MaxPool2d(3)],
     "average pooling 2": lambda c, act: [nn.Conv2d(c, 5, 3, padding=1), act(), nn.AvgPool2d(2)],
-    "average pooling 3, stride 2": lambda c, act: [nn.Conv2d(c, 5, 3, padding=1), nn.BatchNorm2d(5), act(), nn.AvgPool2d(3, 2, 1)],
+    "average pooling 3, stride 2": lambda c, act: [
+        nn.Conv2d(c, 5, 3, padding=1),
+        nn.BatchNorm2d(5),
+        act(),
+        nn.AvgPool2d(3, 2, 1),
+    ],
     "pooling, then norm": lambda c, act: [nn.Conv2d(c, 5, 3), nn.MaxPool2d(2), nn.BatchNorm2d(5), act()],
     "norm first": lambda c, act: [nn.BatchNorm2d(c), act(), nn.Conv2d(c, 5, 3)],
     "two norms": lambda c, act: [nn.Conv2d(c, 5, 3), nn.BatchNorm2d(5), act(), nn.BatchNorm2d(5, affine=False)],
     "moving average of all batches": lambda c, act: [nn.Conv2d(c, 5, 3), nn.BatchNorm2d(5, momentum=None), act()],
-    "channel dropout": lambda c, act: [nn.Conv2d(c, 5, 3, padding=1), act(), nn.BatchNorm2d(5), nn.Dropout2d(0.3), nn.MaxPool2d(2)],
+    "channel dropout": lambda c, act: [
+        nn.Conv2d(c, 5, 3, padding=1),
+        act(),
+        nn.BatchNorm2d(5),
+        nn.Dropout2d(0.3),
+        nn.MaxPool2d(2),
+    ],
     "elementwise dropout": lambda c, act: [nn.Conv2d(c, 5, 3, padding=1), act(), nn.MaxPool2d(2), nn.Dropout(0.3)],
     "both dropouts": lambda c, act: [nn.Conv2d(c, 5, 3), nn.Dropout(0.2), act(), nn.Dropout2d(0.2), nn.Dropout(0.1)],
-    "residual": lambda c, act: [nn.Conv2d(c, 5, 3), Residual(nn.Sequential(nn.Conv2d(5, 5, 3, padding=1), nn.BatchNorm2d(5)), act())],
-    "residual without norm": lambda c, act: [nn.Conv2d(c, 5, 3), act(), Residual(nn.Conv2d(5, 5, 3, padding=1), nn.MaxPool2d(2))],
+    "residual": lambda c, act: [
+        nn.Conv2d(c, 5, 3),
+        Residual(nn.Sequential(nn.Conv2d(5, 5, 3, padding=1), nn.BatchNorm2d(5)), act()),
+    ],
+    "residual without norm": lambda c, act: [
+        nn.Conv2d(c, 5, 3),
+        act(),
+        Residual(nn.Conv2d(5, 5, 3, padding=1), nn.MaxPool2d(2)),
+    ],
     "branches": lambda c, act: [nn.Conv2d(c, 5, 3, padding=1), act(), Branches(5, 6)],
     "pre-activation": lambda c, act: [nn.Conv2d(c, 5, 3, padding=1), PreActivation(5), act()],
     "shared block": lambda c, act: [nn.Conv2d(c, 5, 3, padding=1), Repeated(5, 3), act()],
     "tied weights": lambda c, act: [nn.Conv2d(c, 5, 1), *tied(5), act()],
     "frozen weight": lambda c, act: [frozen(nn.Conv2d(c, 5, 3, padding=1), "weight"), nn.BatchNorm2d(5), act()],
-    "frozen block": lambda c, act: [frozen(nn.Conv2d(c, 5, 3), "weight", "bias"), frozen(nn.BatchNorm2d(5), "weight", "bias"), act()],
-    "frozen in the middle": lambda c, act: [nn.Conv2d(c, 5, 3), act(), frozen(nn.Conv2d(5, 5, 3, padding=1), "weight"), nn.ReLU()],
+    "frozen block": lambda c, act: [
+        frozen(nn.Conv2d(c, 5, 3), "weight", "bias"),
+        frozen(nn.BatchNorm2d(5), "weight", "bias"),
+        act(),
+    ],
+    "frozen in the middle": lambda c, act: [
+        nn.Conv2d(c, 5, 3),
+        act(),
+        frozen(nn.Conv2d(5, 5, 3, padding=1), "weight"),
+        nn.ReLU(),
+    ],
     "identity": lambda c, act: [nn.Conv2d(c, 5, 3), nn.Identity(), act(), nn.Dropout(0.0)],
 }
 HEADS = {
     "average and linear": lambda c, side: [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, CLASSES)],
-    "flatten and linear": lambda c, side: [nn.Flatten(), nn.Linear(c * side[0] * side[1], 7), nn.ReLU(), nn.Linear(7, CLASSES)],
+    "flatten and linear": lambda c, side: [
+        nn.Flatten(),
+        nn.Linear(c * side[0] * side[1], 7),
+        nn.ReLU(),
+        nn.Linear(7, CLASSES),
+    ],
     "1×1 and average": lambda c, side: [nn.Conv2d(c, CLASSES, 1), nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten()],
     "perceptron with norm and dropout": lambda c, side: [
-        nn.Flatten(), nn.Linear(c * side[0] * side[1], 9), nn.ReLU(), nn.BatchNorm1d(9), nn.Dropout(0.2), nn.Linear(9, CLASSES)
+        nn.Flatten(),
+        nn.Linear(c * side[0] * side[1], 9),
+        nn.ReLU(),
+        nn.BatchNorm1d(9),
+        nn.Dropout(0.2),
+        nn.Linear(9, CLASSES),
     ],
-}  # fmt: skip
+}
 
 
 def network(name, head, channels, side, activation="ReLU"):
@@ -184,7 +249,13 @@ def network(name, head, channels, side, activation="ReLU"):
 
 @pytest.mark.parametrize("name", PASSES)
 @EXAMPLES
-@given(channels=CHANNELS, side=st.tuples(SIDES, SIDES), activation=st.sampled_from([*ACTIVATIONS]), head=st.sampled_from([*HEADS]), count=st.integers(4, 18))
+@given(
+    channels=CHANNELS,
+    side=st.tuples(SIDES, SIDES),
+    activation=st.sampled_from([*ACTIVATIONS]),
+    head=st.sampled_from([*HEADS]),
+    count=st.integers(4, 18),
+)
 def test_one_step_equals_torch_in_float64(library, name, channels, side, activation, head, count):
     model = network(name, head, channels, side, activation)
     images, labels = digits(count, (channels, *side), CLASSES)
@@ -223,7 +294,13 @@ def test_a_last_batch_of_any_size(library, count):
 def test_inputs_far_from_zero_are_normalized_to_rounding(library):
     """Inputs of 100 ± 0.1: a variance from sums of squares would lose its digits."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(1, 6, 1), nn.BatchNorm2d(6), nn.Conv2d(6, 5, 3), nn.BatchNorm2d(5), *HEADS["average and linear"](5, None))
+    model = nn.Sequential(
+        nn.Conv2d(1, 6, 1),
+        nn.BatchNorm2d(6),
+        nn.Conv2d(6, 5, 3),
+        nn.BatchNorm2d(5),
+        *HEADS["average and linear"](5, None),
+    )
     images, labels = digits(16, (1, 9, 9), CLASSES)
     images = 100 + 0.1 * images
     assert_one_step_equals_float64(model, images, labels, library)
@@ -256,12 +333,19 @@ def test_cross_entropy_is_torch_s(library, images, classes, seed):
 
 
 def test_cross_entropy_of_nan_is_nan(library):
-    logits, labels, gradient, correct = torch.tensor([[1.0, float("nan")]]), torch.tensor([0]), torch.empty(1, 2), ctypes.c_int64()
+    logits, labels, gradient, correct = (
+        torch.tensor([[1.0, float("nan")]]),
+        torch.tensor([0]),
+        torch.empty(1, 2),
+        ctypes.c_int64(),
+    )
     addresses = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (logits, labels, gradient)]
     assert math.isnan(library.cross_entropy(*addresses[:2], 1, 2, addresses[2], ctypes.byref(correct)))
 
 
-@pytest.mark.parametrize(("momentum", "weight_decay", "nesterov"), [(0, 0, False), (0.9, 0, False), (0.9, 0.01, True), (0, 0.1, False)])
+@pytest.mark.parametrize(
+    ("momentum", "weight_decay", "nesterov"), [(0, 0, False), (0.9, 0, False), (0.9, 0.01, True), (0, 0.1, False)]
+)
 def test_sgd_is_torch_s(library, momentum, weight_decay, nesterov):
     ours, theirs = (nn.Parameter(digits(1, (57,))[0][0]) for _ in range(2))
     own = KernelSGD(ours, library, lr=0.1, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)

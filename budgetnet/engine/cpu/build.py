@@ -32,7 +32,9 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))}))
+    return "\n".join(
+        sorted({line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))})
+    )
 
 
 def compile_library(sources: dict[str, bytes], compiler: str, flags: tuple[str, ...], target: Path) -> None:
@@ -46,7 +48,15 @@ def compile_library(sources: dict[str, bytes], compiler: str, flags: tuple[str, 
             Path(folder, name).write_bytes(content)
         output = Path(folder, "kernels.so")
         for threading in ((OPENMP,), ()):
-            command = [*shlex.split(compiler), *flags, *threading, str(Path(folder, SOURCES[-1])), "-o", str(output), "-lm"]
+            command = [
+                *shlex.split(compiler),
+                *flags,
+                *threading,
+                str(Path(folder, SOURCES[-1])),
+                "-o",
+                str(output),
+                "-lm",
+            ]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300)
             except (OSError, subprocess.TimeoutExpired) as error:
@@ -54,7 +64,11 @@ def compile_library(sources: dict[str, bytes], compiler: str, flags: tuple[str, 
             if done.returncode == 0:
                 os.replace(output, target)
                 return
-        errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.strip().splitlines()[-1:] or ["no message"]
+        errors = (
+            [line for line in done.stderr.splitlines() if "error" in line]
+            or done.stderr.strip().splitlines()[-1:]
+            or ["no message"]
+        )
         raise KernelsUnavailable(f"{compiler} could not compile the kernels ({errors[0]})")
 
 

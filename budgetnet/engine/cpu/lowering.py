@@ -10,16 +10,16 @@ import math
 import operator
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from budgetnet.layers.keras import ChannelsLastFlatten, DepthwiseConv2d, SeparableConv2d
 from budgetnet.layers.depthwise import same_padding
+from budgetnet.layers.keras import ChannelsLastFlatten, DepthwiseConv2d, SeparableConv2d
 
 
 class NotLowerable(Exception):
@@ -62,8 +62,8 @@ class Pool:
 class Convolution:
     source: Value
     result: Value
-    weight: nn.Parameter
-    bias: nn.Parameter | None
+    weight: Tensor
+    bias: Tensor | None
     stride: int
     dilation: int
     groups: int
@@ -75,8 +75,8 @@ class Convolution:
 class Linear:
     source: Value
     result: Value
-    weight: nn.Parameter
-    bias: nn.Parameter | None
+    weight: Tensor
+    bias: Tensor | None
     channels_last: bool  # the order in which the source's features are read
     activation: Activation | None = None
 
@@ -98,7 +98,12 @@ class Elementwise:
         return self.residual is None and self.takes_activation()
 
     def takes_activation(self) -> bool:
-        return self.activation is None and self.channel_dropout is None and self.element_dropout is None and self.pool is None
+        return (
+            self.activation is None
+            and self.channel_dropout is None
+            and self.element_dropout is None
+            and self.pool is None
+        )
 
     def takes_dropout(self, by_channel: bool) -> bool:
         return self.pool is None and (self.channel_dropout if by_channel else self.element_dropout) is None
@@ -149,8 +154,11 @@ def lower(model: nn.Module, image_shape: tuple[int, int, int]) -> Lowered:
 
 
 _HOOKS = (
-    "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
-)  # fmt: skip
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
 
 
 def _refuse_hooks(model: nn.Module) -> None:
@@ -170,7 +178,9 @@ def _refuse_hooks(model: nn.Module) -> None:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, ChannelsLastFlatten | DepthwiseConv2d | SeparableConv2d) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, ChannelsLastFlatten | DepthwiseConv2d | SeparableConv2d) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
 
 def _trace(model: nn.Module) -> list[fx.Node]:
@@ -183,8 +193,12 @@ def _trace(model: nn.Module) -> list[fx.Node]:
             model.train(training)
             root = nn.Sequential(model) if _Tracer().is_leaf_module(model, "") else model
             graphs.append(list(_Tracer().trace(root).nodes))
-    except Exception as error:  # forward is the user's code and meets symbols instead of numbers: anything can be raised
-        raise NotLowerable(f"forward cannot be traced ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})") from error
+    except (
+        Exception
+    ) as error:  # forward is the user's code and meets symbols instead of numbers: anything can be raised
+        raise NotLowerable(
+            f"forward cannot be traced ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
+        ) from error
     finally:
         for module, training in modes.items():
             module.training = training
@@ -196,7 +210,11 @@ def _trace(model: nn.Module) -> list[fx.Node]:
 
 
 def _signature(node: fx.Node, training: bool) -> str:
-    arguments = _bound(node, "input", "p", "training", "inplace") if node.target in _FUNCTIONAL_DROPOUT else (node.args, node.kwargs)
+    arguments = (
+        _bound(node, "input", "p", "training", "inplace")
+        if node.target in _FUNCTIONAL_DROPOUT
+        else (node.args, node.kwargs)
+    )
     if isinstance(arguments, dict) and arguments.get("training", True) is training:
         arguments = arguments | {"training": None}
     return f"{node.name} {node.op} {node.target} {arguments}"
@@ -214,7 +232,7 @@ def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-def _parameters(operation: Operation) -> Iterator[nn.Parameter | None]:
+def _parameters(operation: Operation) -> Iterator[Tensor | None]:
     if isinstance(operation, Convolution | Linear):
         yield from (operation.weight, operation.bias)
     elif operation.norm is not None:
@@ -242,12 +260,22 @@ class _Lowering:
 
     def _finish(self, node: fx.Node) -> Lowered:
         result = self._known.get(node.args[0]) if isinstance(node.args[0], fx.Node) else None
-        if not isinstance(result, _Reference) or not result.flat or (result.channels_last and result.value.height * result.value.width > 1):
+        if (
+            not isinstance(result, _Reference)
+            or not result.flat
+            or (result.channels_last and result.value.height * result.value.width > 1)
+        ):
             raise NotLowerable("forward does not return one flat tensor of logits")
         if result.producer is None or not result.value.needs_grad:
             raise NotLowerable("nothing in it is trained")
-        used = {id(value) for operation in self._operations for value in (operation.source, getattr(operation, "residual", None))}
-        if any(operation.result is not result.value and id(operation.result) not in used for operation in self._operations):
+        used = {
+            id(value)
+            for operation in self._operations
+            for value in (operation.source, getattr(operation, "residual", None))
+        }
+        if any(
+            operation.result is not result.value and id(operation.result) not in used for operation in self._operations
+        ):
             raise NotLowerable("a layer's result is not used")
         if id(result.value) in used:
             raise NotLowerable("the logits are used inside the network")
@@ -303,8 +331,8 @@ class _Lowering:
         return _Reference(operation.result, operation, len(node.users) == 1, flat)
 
     def _alias(self, node: fx.Node, source: _Reference, **changes: Any) -> _Reference:
-        fields = {"flat": source.flat, "channels_last": source.channels_last, "padding": source.padding} | changes
-        return _Reference(source.value, source.producer, source.exclusive and len(node.users) == 1, **fields)
+        """``source`` seen in another way: nothing is computed."""
+        return replace(source, exclusive=source.exclusive and len(node.users) == 1, **changes)
 
     # --- contractions -----------------------------------------------------------------------------------------------------
 
@@ -321,33 +349,44 @@ class _Lowering:
         else:
             vertical, horizontal = (0, 0) if module.padding == "valid" else _pair(module.padding)
             around = (horizontal, horizontal, vertical, vertical)
-        return self._convolve(node, source, module.weight, module.bias, module.stride[0], module.dilation[0], module.groups, around)
+        return self._convolve(
+            node, source, module.weight, module.bias, module.stride[0], module.dilation[0], module.groups, around
+        )
 
     def _convolve(
-        self, node: fx.Node, source: _Reference, weight: nn.Parameter, bias: nn.Parameter | None, stride: int, dilation: int, groups: int,
+        self,
+        node: fx.Node,
+        source: _Reference,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: int,
+        dilation: int,
+        groups: int,
         around: tuple[int, ...],
-    ) -> _Reference:  # fmt: skip
+    ) -> _Reference:
         if source.flat:
             raise NotLowerable("a convolution takes a flat tensor")
         around = tuple(a + b for a, b in zip(around, source.padding, strict=True))
         channels, height, width = source.value.shape
         if weight.shape[1] * groups != channels:
             raise NotLowerable(f"a convolution takes {weight.shape[1] * groups} channels where there are {channels}")
-        size = [
+        height, width = (
             (length + around[i] + around[i + 1] - dilation * (kernel - 1) - 1) // stride + 1
             for length, kernel, i in ((height, weight.shape[2], 2), (width, weight.shape[3], 0))
-        ]
-        if min(size) < 1:
+        )
+        if min(height, width) < 1:
             raise NotLowerable(f"images of {self._image.shape} are too small for the network")
         trains = weight.requires_grad or (bias is not None and bias.requires_grad)
-        result = Value(weight.shape[0], *size, source.value.needs_grad or trains)
+        result = Value(weight.shape[0], height, width, source.value.needs_grad or trains)
         operation = Convolution(source.value, result, weight, bias, stride, dilation, groups, (around[2], around[0]))
         self._operations.append(operation)
         return self._reference(node, operation)
 
     def depthwise(self, node: fx.Node, module: DepthwiseConv2d) -> _Reference:
         rows, columns = (same_padding(size) for size in module.weight.shape[2:])
-        return self._convolve(node, self._source(node), module.weight, None, 1, 1, module.weight.shape[0], (*columns, *rows))
+        return self._convolve(
+            node, self._source(node), module.weight, None, 1, 1, module.weight.shape[0], (*columns, *rows)
+        )
 
     def separable(self, node: fx.Node, module: SeparableConv2d) -> _Reference:
         inner = self.depthwise(node, module.depthwise)
@@ -379,8 +418,12 @@ class _Lowering:
 
     def norm(self, node: fx.Node, module: nn.BatchNorm1d | nn.BatchNorm2d) -> _Reference:
         source = self._source(node)
-        if module.num_features != source.value.channels or (source.flat and source.value.height * source.value.width > 1):
-            raise NotLowerable(f"a batch normalization of {module.num_features} features takes a tensor of {source.value.shape}")
+        if module.num_features != source.value.channels or (
+            source.flat and source.value.height * source.value.width > 1
+        ):
+            raise NotLowerable(
+                f"a batch normalization of {module.num_features} features takes a tensor of {source.value.shape}"
+            )
         if source.flat != isinstance(module, nn.BatchNorm1d):
             raise NotLowerable(f"the kernels have no {type(module).__name__} in this place")
         if not module.track_running_stats:
@@ -390,11 +433,21 @@ class _Lowering:
         operation.result.needs_grad |= any(parameter.requires_grad for parameter in module.parameters())
         return self._reference(node, operation, source.flat)
 
-    def activation(self, node: fx.Node, kind: str, slope: float | nn.Parameter = 0.0, inplace: bool = False) -> _Reference:
+    def activation(
+        self, node: fx.Node, kind: str, slope: float | nn.Parameter = 0.0, inplace: bool = False
+    ) -> _Reference:
         source = self._source(node, inplace=inplace)
         made, producer = Activation(kind, slope), source.producer
-        fits = kind != "leaky" or (isinstance(slope, float) and slope > 0)  # the sign of the result must tell the sign of the input
-        if isinstance(producer, Convolution | Linear) and source.exclusive and producer.activation is None and fits and not any(source.padding):
+        fits = kind != "leaky" or (
+            isinstance(slope, float) and slope > 0
+        )  # the sign of the result must tell the sign of the input
+        if (
+            isinstance(producer, Convolution | Linear)
+            and source.exclusive
+            and producer.activation is None
+            and fits
+            and not any(source.padding)
+        ):
             producer.activation = made
             return self._alias(node, source)
         operation = self._pass(node, source, Elementwise.takes_activation)
@@ -404,7 +457,9 @@ class _Lowering:
 
     def prelu(self, node: fx.Node, module: nn.PReLU) -> _Reference:
         source = self._source(node)
-        if module.num_parameters not in (1, source.value.channels) or (source.flat and source.value.height * source.value.width > 1):
+        if module.num_parameters not in (1, source.value.channels) or (
+            source.flat and source.value.height * source.value.width > 1
+        ):
             raise NotLowerable(f"a PReLU of {module.num_parameters} parameters takes a tensor of {source.value.shape}")
         return self.activation(node, "leaky", module.weight)
 
@@ -422,7 +477,9 @@ class _Lowering:
         self._dropouts.append(Dropout(operation, by_channel, source.value.shape))
         return self._reference(node, operation, source.flat)
 
-    def pool(self, node: fx.Node, kind: str, kernel: Any, stride: Any, padding: Any, extras: dict[str, Any]) -> _Reference:
+    def pool(
+        self, node: fx.Node, kind: str, kernel: Any, stride: Any, padding: Any, extras: dict[str, Any]
+    ) -> _Reference:
         source = self._image_like(node, f"{kind} pooling")
         kernel, padding = _pair(kernel), _pair(padding)
         stride = kernel if stride in (None, ()) else _pair(stride)
@@ -432,12 +489,17 @@ class _Lowering:
             raise NotLowerable(f"the kernels have no {kind} pooling with {extras}")
         if kernel == (1, 1) and stride == (1, 1):
             return self._alias(node, source)
-        height, width = ((side + 2 * padding[0] - size) // stride[0] + 1 for side, size in zip(source.value.shape[1:], kernel, strict=True))
+        height, width = (
+            (side + 2 * padding[0] - size) // stride[0] + 1
+            for side, size in zip(source.value.shape[1:], kernel, strict=True)
+        )
         if min(height, width) < 1:
             raise NotLowerable(f"images of {self._image.shape} are too small for the network")
         return self._pooled(node, source, Pool(kind, kernel, stride[0], padding[0]), height, width)
 
-    def _pooled(self, node: fx.Node, source: _Reference, pool: Pool, height: int, width: int, flat: bool = False) -> _Reference:
+    def _pooled(
+        self, node: fx.Node, source: _Reference, pool: Pool, height: int, width: int, flat: bool = False
+    ) -> _Reference:
         operation = self._pass(node, source, lambda existing: existing.pool is None)
         operation.pool = pool
         operation.result.height, operation.result.width = height, width
@@ -453,7 +515,13 @@ class _Lowering:
         if node.kwargs or len(node.args) != 2:
             raise NotLowerable("the kernels have no addition with factors")
         one, other = self._source(node, node.args[0], inplace), self._source(node, node.args[1])
-        if one.value is other.value or one.value.shape != other.value.shape or one.flat != other.flat or one.channels_last or other.channels_last:
+        if (
+            one.value is other.value
+            or one.value.shape != other.value.shape
+            or one.flat != other.flat
+            or one.channels_last
+            or other.channels_last
+        ):
             raise NotLowerable(f"the kernels cannot add {one.value.shape} and {other.value.shape}")
         if any(other.padding):
             raise NotLowerable("the kernels pad only for convolutions")
@@ -470,7 +538,9 @@ class _Lowering:
         source = self._source(node)
         if any(source.padding):
             raise NotLowerable("the kernels pad only for convolutions")
-        return self._alias(node, source, flat=True, channels_last=source.channels_last if source.flat else channels_last)
+        return self._alias(
+            node, source, flat=True, channels_last=source.channels_last if source.flat else channels_last
+        )
 
     def view(self, node: fx.Node) -> _Reference:
         source = self._source(node)
@@ -513,7 +583,13 @@ class _Lowering:
         return self._alias(node, self._image_like(node, "padding"), padding=tuple(module.padding))
 
 
-_PLAIN_POOL = {"dilation": 1, "ceil_mode": False, "return_indices": False, "count_include_pad": True, "divisor_override": None}
+_PLAIN_POOL = {
+    "dilation": 1,
+    "ceil_mode": False,
+    "return_indices": False,
+    "count_include_pad": True,
+    "divisor_override": None,
+}
 
 
 def _pool_module(kind: str) -> Callable[[_Lowering, fx.Node, Any], _Reference]:
@@ -529,7 +605,9 @@ def _pool_function(kind: str, *names: str) -> Callable[[_Lowering, fx.Node], _Re
     def handler(lowering: _Lowering, node: fx.Node) -> _Reference:
         arguments = _bound(node, "input", "kernel_size", "stride", "padding", *names)
         extras = {name: value for name, value in arguments.items() if name in _PLAIN_POOL}
-        return lowering.pool(node, kind, arguments["kernel_size"], arguments.get("stride"), arguments.get("padding", 0), extras)
+        return lowering.pool(
+            node, kind, arguments["kernel_size"], arguments.get("stride"), arguments.get("padding", 0), extras
+        )
 
     return handler
 
@@ -562,12 +640,16 @@ def _dropout_function(lowering: _Lowering, node: fx.Node) -> _Reference:
 
 
 def _relu_function(kind: str, inplace: bool = False) -> Callable[[_Lowering, fx.Node], _Reference]:
-    return lambda lowering, node: lowering.activation(node, kind, inplace=inplace or _bound(node, "input", "inplace").get("inplace", False))
+    return lambda lowering, node: lowering.activation(
+        node, kind, inplace=inplace or _bound(node, "input", "inplace").get("inplace", False)
+    )
 
 
 def _leaky_function(lowering: _Lowering, node: fx.Node) -> _Reference:
     arguments = _bound(node, "input", "negative_slope", "inplace")
-    return lowering.activation(node, "leaky", float(arguments.get("negative_slope", 0.01)), arguments.get("inplace", False))
+    return lowering.activation(
+        node, "leaky", float(arguments.get("negative_slope", 0.01)), arguments.get("inplace", False)
+    )
 
 
 _MODULES: dict[type[nn.Module], Callable[[_Lowering, fx.Node, Any], _Reference]] = {
@@ -579,7 +661,9 @@ _MODULES: dict[type[nn.Module], Callable[[_Lowering, fx.Node, Any], _Reference]]
     nn.BatchNorm2d: _Lowering.norm,
     nn.ReLU: lambda lowering, node, module: lowering.activation(node, "relu", inplace=module.inplace),
     nn.ReLU6: lambda lowering, node, module: lowering.activation(node, "relu6", inplace=module.inplace),
-    nn.LeakyReLU: lambda lowering, node, module: lowering.activation(node, "leaky", float(module.negative_slope), module.inplace),
+    nn.LeakyReLU: lambda lowering, node, module: lowering.activation(
+        node, "leaky", float(module.negative_slope), module.inplace
+    ),
     nn.PReLU: _Lowering.prelu,
     nn.MaxPool2d: _pool_module("maximum"),
     nn.AvgPool2d: _pool_module("average"),
@@ -607,7 +691,9 @@ _CALLS: dict[Any, Callable[[_Lowering, fx.Node], Any]] = {
     functional.leaky_relu: _leaky_function,
     functional.max_pool2d: _pool_function("maximum", "dilation", "ceil_mode", "return_indices"),
     functional.avg_pool2d: _pool_function("average", "ceil_mode", "count_include_pad", "divisor_override"),
-    functional.adaptive_avg_pool2d: lambda lowering, node: _adaptive(lowering, node, _bound(node, "input", "output_size")["output_size"]),
+    functional.adaptive_avg_pool2d: lambda lowering, node: _adaptive(
+        lowering, node, _bound(node, "input", "output_size")["output_size"]
+    ),
     functional.dropout: _dropout_function,
     functional.dropout2d: _dropout_function,
     torch.flatten: _flatten_function,

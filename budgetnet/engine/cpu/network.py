@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from budgetnet.engine.cpu import build, program
-from budgetnet.engine.cpu.lowering import NotLowerable, lower
+from budgetnet.engine.cpu.lowering import lower
 
 
 def _one() -> int:
@@ -35,7 +35,12 @@ class KernelNetwork:
     """
 
     def __init__(
-        self, model: nn.Module, image_shape: tuple[int, int, int], capacity: int, threads: int = 1, library: ctypes.CDLL | None = None
+        self,
+        model: nn.Module,
+        image_shape: tuple[int, int, int],
+        capacity: int,
+        threads: int = 1,
+        library: ctypes.CDLL | None = None,
     ) -> None:
         lowered = lower(model, image_shape)
         self.library = library or build.load()
@@ -45,6 +50,7 @@ class KernelNetwork:
         self.classes = lowered.logits.channels * lowered.logits.height * lowered.logits.width
         self._scratch: Tensor = torch.empty(0)
         self._seen = 0
+        self._nanoseconds: ctypes.Array[ctypes.c_int64] | None = None
 
     def threads_for(self, images: int) -> int:
         """The threads that a step on so many images takes now."""
@@ -58,11 +64,15 @@ class KernelNetwork:
         """
         count = images.shape[0]
         if tuple(images.shape[1:]) != self._image_shape or not 1 <= count <= self._capacity:
-            raise ValueError(f"images have shape {tuple(images.shape)}; expected 1 to {self._capacity} of {self._image_shape}")
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}; expected 1 to {self._capacity} of {self._image_shape}"
+            )
         if images.dtype != torch.float32 or images.device.type != "cpu":
             raise ValueError(f"images are {images.dtype} on {images.device}; expected torch.float32 on the CPU")
         if training and count * self._program.fewest_values < 2:
-            raise ValueError("batch normalization needs more than one value per channel when training; expected a larger batch")
+            raise ValueError(
+                "batch normalization needs more than one value per channel when training; expected a larger batch"
+            )
         images = images.contiguous()
         for mask, keep, record, name in self._program.masks:
             if training:
@@ -89,9 +99,13 @@ class KernelNetwork:
         logits = self.forward(images, training=True)
         labels, gradient, correct = labels.contiguous(), torch.empty_like(logits), ctypes.c_int64()
         loss = self.library.cross_entropy(
-            ctypes.c_void_p(logits.data_ptr()), ctypes.c_void_p(labels.data_ptr()), len(logits), self.classes,
-            ctypes.c_void_p(gradient.data_ptr()), ctypes.byref(correct),
-        )  # fmt: skip
+            ctypes.c_void_p(logits.data_ptr()),
+            ctypes.c_void_p(labels.data_ptr()),
+            len(logits),
+            self.classes,
+            ctypes.c_void_p(gradient.data_ptr()),
+            ctypes.byref(correct),
+        )
         self.backward(gradient)
         return float(loss), correct.value
 
@@ -100,4 +114,18 @@ class KernelNetwork:
         if len(self._scratch) < threads * size * self._lanes + 16:
             self._scratch = torch.empty(threads * size * self._lanes + 16)
         scratch = self._scratch.data_ptr() + -self._scratch.data_ptr() % 64
-        self.library.run_steps(steps, len(steps), images, int(training), threads, ctypes.c_void_p(scratch), ctypes.c_int64(size))
+        self.library.run_steps(
+            steps,
+            len(steps),
+            images,
+            int(training),
+            threads,
+            ctypes.c_void_p(scratch),
+            ctypes.c_int64(size),
+            self._nanoseconds,
+        )
+
+    def time_steps(self) -> Callable[[], dict[str, float]]:
+        """From now on measure each kind of step; what is returned gives the seconds so far by kind, over all threads."""
+        self._nanoseconds = (ctypes.c_int64 * len(program.KINDS))()
+        return lambda: {kind: value / 1e9 for kind, value in zip(program.KINDS, self._nanoseconds or (), strict=True)}

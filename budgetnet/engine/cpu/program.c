@@ -7,6 +7,7 @@
  * Layout: value[block][channel][y][x][lane], image = at.block * LANES + lane. Steps run block by block until one needs sums over the
  * batch; these are formed per block and added in the order of the blocks, so results do not depend on the number of threads.
  */
+#include <time.h>
 #ifdef _OPENMP
 #include <omp.h>
 #else
@@ -88,9 +89,16 @@ static void finish_step(const Step *s, int blocks, int images, int training) {
     if (s->kind == BACKWARD_ELEMENTWISE) finish_normalization(s->operation, blocks, images);
 }
 
-/* scratch: scratch_size vectors for each thread. A thread keeps its blocks from step to step and goes through them in alternating
+INLINE int64_t now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* scratch: scratch_size vectors for each thread. nanoseconds: of each kind of step, over all threads, or NULL. A thread keeps its blocks from step to step and goes through them in alternating
  * directions, so that it finds in its cache what it has touched last. */
-void run_steps(const Step *steps, int count, int images, int training, int threads, vec *scratch, int64_t scratch_size) {
+void run_steps(const Step *steps, int count, int images, int training, int threads, vec *scratch, int64_t scratch_size,
+               int64_t *nanoseconds) {
     int blocks = (images + LANES - 1) / LANES, backwards = 0;
     for (int first = 0, end; first < count; first = end, backwards = !backwards) {
         end = first + 1;
@@ -101,8 +109,11 @@ void run_steps(const Step *steps, int count, int images, int training, int threa
             int thread = omp_get_thread_num(), all = omp_get_num_threads();
             int begin = (int)((long)parts * thread / all), stop = (int)((long)parts * (thread + 1) / all);
             for (int p = begin; p < stop; p++)
-                for (int i = first; i < end; i++)
+                for (int i = first; i < end; i++) {
+                    int64_t started = nanoseconds ? now() : 0;
                     run_part(&steps[i], backwards ? begin + stop - 1 - p : p, thread, blocks, images, training, scratch + thread * scratch_size);
+                    if (nanoseconds) __atomic_fetch_add(nanoseconds + steps[i].kind, now() - started, __ATOMIC_RELAXED);
+                }
         }
         if (steps[end - 1].barrier) finish_step(&steps[end - 1], blocks, images, training);
     }

@@ -6,6 +6,7 @@ Positions count vectors of LANES floats. A view begins at the first pixel of the
 from __future__ import annotations
 
 import ctypes
+import itertools
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -15,14 +16,39 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from budgetnet.engine.cpu.lowering import Activation, Convolution, Elementwise, Linear, Lowered, NotLowerable, Operation, Value, features
+from budgetnet.engine.cpu.lowering import (
+    Activation,
+    Convolution,
+    Elementwise,
+    Linear,
+    Lowered,
+    NotLowerable,
+    Operation,
+    Value,
+    features,
+)
 
 MEMORY = 1 << 30  # bytes of working memory from which on a network is left to plain torch
 CHUNK = 32  # pixels that share a pass over a convolution's weights
 
-TAKE, GIVE, CONVOLVE, LINEAR, WEIGHTS, LINEAR_WEIGHTS, MOMENTS, FORWARD, BACKWARD, FINISH, SLOPES, REDUCE, PACK = range(13)  # as in program.c
+KINDS = (  # of steps, as in program.c
+    "take images",
+    "give logits",
+    "convolution",
+    "linear layer",
+    "gradient of convolution weights",
+    "gradient of linear weights",
+    "batch statistics",
+    "elementwise forward",
+    "elementwise backward",
+    "gradient through normalization",
+    "gradient of slopes",
+    "sum of weight gradients",
+    "pack weights",
+)
+TAKE, GIVE, CONVOLVE, LINEAR, WEIGHTS, LINEAR_WEIGHTS, MOMENTS, FORWARD, BACKWARD, FINISH, SLOPES, REDUCE, PACK = range(len(KINDS))
 ACTIVATIONS = {"relu": 1, "relu6": 2, "leaky": 3}
 POOLS = {"maximum": 1, "average": 2}
 
@@ -31,30 +57,51 @@ Array = npt.NDArray[np.int64]
 
 def _record(name: str, *fields: tuple[Any, str]) -> Any:
     """A C struct from (type, names) in the order of its declaration."""
-    return type(name, (ctypes.Structure,), {"_fields_": [(part, kind) for kind, names in fields for part in names.split()]})
+    return type(
+        name, (ctypes.Structure,), {"_fields_": [(part, kind) for kind, names in fields for part in names.split()]}
+    )
 
 
 _P, _L, _I, _F = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_float
 
 _View = _record("View", (_P, "at"), (_L, "block thread plane"), (_I, "row border"))
 _Contraction = _record(
-    "Contraction", (_P, "offsets in_pixels out_pixels out_channels pack weight bias packed"), (_View, "source result"), (_L, "in_group"),
-    (_I, "groups channels terms pixels chunk activation accumulate"), (_F, "slope"), (_I, "weights reserved"),
-)  # fmt: skip
+    "Contraction",
+    (_P, "offsets in_pixels out_pixels out_channels pack weight bias packed"),
+    (_View, "source result"),
+    (_L, "in_group"),
+    (_I, "groups channels terms pixels chunk activation accumulate"),
+    (_F, "slope"),
+    (_I, "weights reserved"),
+)
 _WeightGradient = _record(
-    "WeightGradient", (_P, "offsets"), (_View, "source d"), (_L, "in_group"), (_I, "groups channels terms rows width in_row in_step accumulate"),
+    "WeightGradient",
+    (_P, "offsets"),
+    (_View, "source d"),
+    (_L, "in_group"),
+    (_I, "groups channels terms rows width in_row in_step accumulate"),
     (_P, "partial d_weight d_bias"),
-)  # fmt: skip
+)
 _Elementwise = _record(
-    "Elementwise", (_View, "source result residual d_source d_result d_residual mask"),
-    (_P, "channel_mask gamma beta slope running_mean running_var d_gamma d_beta d_slope batches pivot mean squares sums scale shift center"),
-    (_P, "rest inverse_std coefficients"), (_I, "channels height width out_height out_width"),
+    "Elementwise",
+    (_View, "source result residual d_source d_result d_residual mask"),
+    (
+        _P,
+        "channel_mask gamma beta slope running_mean running_var d_gamma d_beta d_slope batches pivot mean squares sums scale shift center",
+    ),
+    (_P, "rest inverse_std coefficients"),
+    (_I, "channels height width out_height out_width"),
     (_I, "norm activation slopes pool pool_height pool_width pool_stride pool_padding"),
     (_I, "store_d_source store_d_residual accumulate_d_source accumulate_d_residual accumulate_norm accumulate_slope"),
-    (_F, "eps momentum fixed_slope kept"), (_I, "reserved"),
-)  # fmt: skip
+    (_F, "eps momentum fixed_slope kept"),
+    (_I, "reserved"),
+)
 _Finish = _record(
-    "Finish", (_View, "value before after"), (_P, "coefficients center"), (_I, "channels height width activation accumulate"), (_F, "slope")
+    "Finish",
+    (_View, "value before after"),
+    (_P, "coefficients center"),
+    (_I, "channels height width activation accumulate"),
+    (_F, "slope"),
 )
 _Exchange = _record("Exchange", (_View, "view"), (_P, "floats"), (_I, "channels height width"), (_F, "factor"))
 _Step = _record("Step", (_P, "operation"), (_I, "kind parts barrier reserved"))
@@ -118,9 +165,11 @@ def _forward_taps(operation: Convolution) -> _Taps:
     height, width = operation.weight.shape[2:]
     tap_rows, tap_columns = np.divmod(np.arange(height * width), width)
     return _Taps(
-        np.arange(operation.result.height) * operation.stride, np.arange(operation.result.width) * operation.stride,
-        tap_rows * operation.dilation - operation.padding[0], tap_columns * operation.dilation - operation.padding[1],
-    )  # fmt: skip
+        np.arange(operation.result.height) * operation.stride,
+        np.arange(operation.result.width) * operation.stride,
+        tap_rows * operation.dilation - operation.padding[0],
+        tap_columns * operation.dilation - operation.padding[1],
+    )
 
 
 def _backward_classes(operation: Convolution) -> list[_Class]:
@@ -133,13 +182,18 @@ def _backward_classes(operation: Convolution) -> list[_Class]:
     classes = []
     for r in range(min(stride, source.height)):
         for c in range(min(stride, source.width)):
-            some_rows, some_columns = rows[rows % stride == (rows[0] + r) % stride], columns[columns % stride == (columns[0] + c) % stride]
+            some_rows, some_columns = (
+                rows[rows % stride == (rows[0] + r) % stride],
+                columns[columns % stride == (columns[0] + c) % stride],
+            )
             row, column = int(some_rows[0] % stride), int(some_columns[0] % stride)
             kernel = np.flatnonzero(((row - tap_rows) % stride == 0) & ((column - tap_columns) % stride == 0))
             taps = _Taps(
-                (some_rows - row) // stride, (some_columns - column) // stride, (row - tap_rows[kernel]) // stride,
+                (some_rows - row) // stride,
+                (some_columns - column) // stride,
+                (row - tap_rows[kernel]) // stride,
                 (column - tap_columns[kernel]) // stride,
-            )  # fmt: skip
+            )
             classes.append(_Class(taps, kernel, some_rows - top, some_columns - left))
     return classes
 
@@ -164,18 +218,25 @@ class _Builder:
             for value in _sources(operation):
                 self._uses[value] = self._uses.get(value, 0) + 1
         self._threads = min(self._blocks, os.cpu_count() or 1)
-        self._recomputed: dict[Operation, Elementwise] = {}  # the pass whose result a convolution's backward pass needs again
+        self._recomputed: dict[
+            Operation, Elementwise
+        ] = {}  # the pass whose result a convolution's backward pass needs again
         self._waiting = 0, 0
         self._records: dict[Operation, Any] = {}
         self._element_masks: dict[Operation, Any] = {}
-        self._written: set[int] = set()  # values and parameters whose gradient an earlier step of the backward pass has stored
+        self._written: set[int] = (
+            set()
+        )  # values and parameters whose gradient an earlier step of the backward pass has stored
         self._reductions: list[list[Any]] = []
         self._slopes: list[Any] = []
 
     def build(self) -> Program:
         self._allocate()
         image, logits = self._lowered.image, self._lowered.logits
-        images, results = self._exchange(self._values[image].view, image), self._exchange(self._values[logits].view, logits)
+        images, results = (
+            self._exchange(self._values[image].view, image),
+            self._exchange(self._values[logits].view, logits),
+        )
         gradient = self._exchange(self._gradients[logits].view, logits)
         forward = [self._step(TAKE, images)]
         for operation in self._lowered.operations:
@@ -190,10 +251,17 @@ class _Builder:
         backward += [self._step(REDUCE, self._pointers(some), len(some)) for some in self._reductions]
         norms = [op for op in self._lowered.operations if isinstance(op, Elementwise) and op.norm is not None]
         return Program(
-            forward=self._packed(forward), backward=self._packed(backward), images=images, logits=results, d_logits=gradient,
-            masks=[self._mask(dropout.operation, dropout.by_channel) for dropout in self._lowered.dropouts], scratch=self._scratch,
-            threads=self._threads, fewest_values=min((norm.source.height * norm.source.width for norm in norms), default=2), memory=self._memory,
-        )  # fmt: skip
+            forward=self._packed(forward),
+            backward=self._packed(backward),
+            images=images,
+            logits=results,
+            d_logits=gradient,
+            masks=[self._mask(dropout.operation, dropout.by_channel) for dropout in self._lowered.dropouts],
+            scratch=self._scratch,
+            threads=self._threads,
+            fewest_values=min((norm.source.height * norm.source.width for norm in norms), default=2),
+            memory=self._memory,
+        )
 
     # --- memory -----------------------------------------------------------------------------------------------------------
 
@@ -206,7 +274,7 @@ class _Builder:
         """
         borders, gradient_borders = self._borders()
         operations, largest = self._lowered.operations, {"value": 0, "gradient": 0, "waiting": 0}
-        followers = dict(zip(operations, operations[1:], strict=False))
+        followers = dict(itertools.pairwise(operations))
         passing: dict[Value, str] = {}
         for operation, follower in followers.items():
             value = operation.result
@@ -264,7 +332,9 @@ class _Builder:
     def _buffer(self, value: Value, address: int, around: int, **strides: int) -> _Buffer:
         row = value.width + 2 * around
         plane = row * (value.height + 2 * around)
-        return _Buffer(_View(at=address + 4 * self._lanes * around * (row + 1), plane=plane, row=row, **strides), plane, row)
+        return _Buffer(
+            _View(at=address + 4 * self._lanes * around * (row + 1), plane=plane, row=row, **strides), plane, row
+        )
 
     def _vectors(self, count: int) -> int:
         """The address of ``count`` zeroed vectors on a boundary of 64 bytes."""
@@ -301,7 +371,9 @@ class _Builder:
         return self._keep((_Step * len(steps))(*steps))
 
     def _exchange(self, view: Any, value: Value) -> Any:
-        return self._keep(_Exchange(view=view, channels=value.channels, height=value.height, width=value.width, factor=1))
+        return self._keep(
+            _Exchange(view=view, channels=value.channels, height=value.height, width=value.width, factor=1)
+        )
 
     def _parameter(self, parameter: Tensor | None) -> int | None:
         if parameter is None:
@@ -332,25 +404,44 @@ class _Builder:
         if isinstance(operation, Elementwise):
             return self._forward_elementwise(operation)
         source, result = self._values[operation.source], self._values[operation.result]
-        record = self._keep(_Contraction(weight=self._parameter(operation.weight), bias=self._parameter(operation.bias)))
+        record = self._keep(
+            _Contraction(weight=self._parameter(operation.weight), bias=self._parameter(operation.bias))
+        )
         if operation.activation is not None:
             record.activation, record.slope = _fixed(operation.activation)
         if isinstance(operation, Linear):
             outs, ins = operation.weight.shape
-            self._linear(record, source, result, outs, _feature_offsets(operation, source), np.arange(outs) * result.plane)
+            self._linear(
+                record, source, result, outs, _feature_offsets(operation, source), np.arange(outs) * result.plane
+            )
             self._pack(record, 1, np.arange(outs * ins).reshape(1, outs, ins))
             return [self._step(LINEAR, record, self._tiles(outs))]
         outs, ins, *_ = operation.weight.shape
         taps, count = _forward_taps(operation), operation.weight[0, 0].numel()
         offsets = np.add.outer(np.arange(ins) * source.plane, taps.tap_rows * source.row + taps.tap_columns)
         pixels = np.add.outer(np.arange(operation.result.height) * result.row, np.arange(operation.result.width))
-        self._place(record, source, result, taps, offsets, pixels, np.arange(outs) * result.plane, ins, operation.groups)
-        self._pack(record, operation.groups, np.arange(outs * ins * count).reshape(operation.groups, outs // operation.groups, -1))
+        self._place(
+            record, source, result, taps, offsets, pixels, np.arange(outs) * result.plane, ins, operation.groups
+        )
+        self._pack(
+            record,
+            operation.groups,
+            np.arange(outs * ins * count).reshape(operation.groups, outs // operation.groups, -1),
+        )
         return [self._step(CONVOLVE, record)]
 
     def _place(
-        self, record: Any, source: _Buffer, result: _Buffer, taps: _Taps, offsets: Array, pixels: Array, channels: Array, ins: int, groups: int
-    ) -> None:  # fmt: skip
+        self,
+        record: Any,
+        source: _Buffer,
+        result: _Buffer,
+        taps: _Taps,
+        offsets: Array,
+        pixels: Array,
+        channels: Array,
+        ins: int,
+        groups: int,
+    ) -> None:
         """Fill in a convolution: ``offsets`` of the terms in ``source``, ``pixels`` and ``channels`` of ``result``."""
         record.source, record.result = source.view, result.view
         record.offsets = self._table(offsets.ravel())
@@ -359,11 +450,16 @@ class _Builder:
         record.in_group = ins * source.plane
         record.groups, record.terms, record.pixels, record.chunk = groups, offsets.size, pixels.size, CHUNK
 
-    def _linear(self, record: Any, source: _Buffer, result: _Buffer, channels: int, offsets: Array, out_channels: Array) -> None:
+    def _linear(
+        self, record: Any, source: _Buffer, result: _Buffer, channels: int, offsets: Array, out_channels: Array
+    ) -> None:
         blocks = np.arange(self._blocks)
         record.source, record.result = source.view, result.view
         record.offsets, record.out_channels = self._table(offsets), self._table(out_channels)
-        record.in_pixels, record.out_pixels = self._table(blocks * source.view.block), self._table(blocks * result.view.block)
+        record.in_pixels, record.out_pixels = (
+            self._table(blocks * source.view.block),
+            self._table(blocks * result.view.block),
+        )
         record.groups, record.channels, record.terms, record.pixels = 1, channels, offsets.size, self._blocks
 
     def _pack(self, record: Any, groups: int, weights: Array) -> None:
@@ -388,7 +484,11 @@ class _Builder:
             steps.append(self._weight_gradient(operation))
         if operation.source.needs_grad:
             accumulate = self._again(operation.source)
-            made = self._linear_input_gradient(operation) if isinstance(operation, Linear) else self._input_gradient(operation)
+            made = (
+                self._linear_input_gradient(operation)
+                if isinstance(operation, Linear)
+                else self._input_gradient(operation)
+            )
             for step in made:
                 _Contraction.from_address(step.operation).accumulate = accumulate
             steps += made
@@ -398,10 +498,13 @@ class _Builder:
         source, d = self._values[operation.source], self._gradients[operation.result]
         record = self._keep(
             _WeightGradient(
-                source=source.view, d=d.view, d_weight=self._gradient_of(operation.weight), d_bias=self._gradient_of(operation.bias),
+                source=source.view,
+                d=d.view,
+                d_weight=self._gradient_of(operation.weight),
+                d_bias=self._gradient_of(operation.bias),
                 accumulate=self._again(operation.weight, operation.bias),
             )
-        )  # fmt: skip
+        )
         if isinstance(operation, Linear):
             outs, ins = operation.weight.shape
             record.groups, record.channels, record.terms = 1, outs, ins
@@ -418,7 +521,9 @@ class _Builder:
         record.in_row, record.in_step = operation.stride * source.row, operation.stride
         record.partial = self._floats(self._blocks * (operation.weight.numel() + outs))
         self._scratch = max(self._scratch, record.channels * record.terms)
-        if record.accumulate or not self._reductions:  # reductions of one round run at the same time: what is added to comes in an earlier one
+        if (
+            record.accumulate or not self._reductions
+        ):  # reductions of one round run at the same time: what is added to comes in an earlier one
             self._reductions.append([])
         self._reductions[-1 if record.accumulate else 0].append(record)
         return self._step(WEIGHTS, record)
@@ -433,7 +538,9 @@ class _Builder:
             record = self._keep(_Contraction(weight=self._parameter(operation.weight)))
             offsets = np.add.outer(np.arange(per_group) * d.plane, some.taps.tap_rows * d.row + some.taps.tap_columns)
             pixels = np.add.outer(some.pixel_rows * to.row, some.pixel_columns)
-            self._place(record, d, to, some.taps, offsets, pixels, np.arange(groups * ins) * to.plane, per_group, groups)
+            self._place(
+                record, d, to, some.taps, offsets, pixels, np.arange(groups * ins) * to.plane, per_group, groups
+            )
             self._pack(record, groups, index[..., some.kernel].transpose(0, 2, 1, 3).reshape(groups, ins, -1))
             steps.append(self._step(CONVOLVE, record))
         return steps
@@ -452,18 +559,26 @@ class _Builder:
         source, result, norm, channels = operation.source, operation.result, operation.norm, operation.source.channels
         record = self._records[operation] = self._keep(
             _Elementwise(
-                source=self._values[source].view, result=self._values[result].view, channels=channels,
-                height=source.height, width=source.width, out_height=result.height, out_width=result.width,
+                source=self._values[source].view,
+                result=self._values[result].view,
+                channels=channels,
+                height=source.height,
+                width=source.width,
+                out_height=result.height,
+                out_width=result.width,
                 sums=self._floats(2 * 3 * self._blocks * channels),  # doubles
             )
-        )  # fmt: skip
+        )
         steps = []
         if operation.residual is not None:
             record.residual = self._values[operation.residual].view
         if operation.activation is not None:
             record.activation, record.fixed_slope = _fixed(operation.activation)
             if isinstance(operation.activation.slope, Tensor):
-                record.slope, record.slopes = self._parameter(operation.activation.slope), operation.activation.slope.numel()
+                record.slope, record.slopes = (
+                    self._parameter(operation.activation.slope),
+                    operation.activation.slope.numel(),
+                )
         if operation.pool is not None:
             pool = operation.pool
             record.pool, record.pool_stride, record.pool_padding = POOLS[pool.kind], pool.stride, pool.padding
@@ -519,14 +634,21 @@ class _Builder:
             self._written.add(id(producer))
         return [step, self._finish(source, waiting, activation, record, self._again(source))]
 
-    def _finish(self, value: Value, before: _Buffer, activation: Activation | None, norm: Any = None, accumulate: int = 0) -> Any:
+    def _finish(
+        self, value: Value, before: _Buffer, activation: Activation | None, norm: Any = None, accumulate: int = 0
+    ) -> Any:
         """Back through a normalization, then through the activation before it; or through an activation alone."""
         record = self._keep(
             _Finish(
-                value=self._values[value].view, before=before.view, after=self._gradients[value].view, channels=value.channels,
-                height=value.height, width=value.width, accumulate=accumulate,
+                value=self._values[value].view,
+                before=before.view,
+                after=self._gradients[value].view,
+                channels=value.channels,
+                height=value.height,
+                width=value.width,
+                accumulate=accumulate,
             )
-        )  # fmt: skip
+        )
         if activation is not None:
             record.activation, record.slope = _fixed(activation)
         if norm is not None:
@@ -534,11 +656,16 @@ class _Builder:
         return self._step(FINISH, record)
 
     def _backward(self, operation: Operation) -> list[Any]:
-        return self._backward_elementwise(operation) if isinstance(operation, Elementwise) else self._backward_contraction(operation)
+        return (
+            self._backward_elementwise(operation)
+            if isinstance(operation, Elementwise)
+            else self._backward_contraction(operation)
+        )
 
     def _mask(self, operation: Elementwise, by_channel: bool) -> tuple[Tensor, float, Any, str]:
         keep = 1 - ((operation.channel_dropout if by_channel else operation.element_dropout) or 0.0)
         factor = float(np.float32(1) / np.float32(keep))
+        shape: tuple[int, ...]
         if by_channel:
             record, name, shape = self._records[operation], "channel_mask", operation.source.shape[:1]
             record.kept = factor
@@ -565,4 +692,6 @@ def _fixed(activation: Activation) -> tuple[int, float]:
 
 
 def _feature_offsets(operation: Linear, buffer: _Buffer) -> Array:
-    return np.array([c * buffer.plane + y * buffer.row + x for c, y, x in features(operation.source, operation.channels_last)])
+    return np.array(
+        [c * buffer.plane + y * buffer.row + x for c, y, x in features(operation.source, operation.channels_last)]
+    )
