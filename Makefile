@@ -6,6 +6,7 @@ SEEDS  ?= 0-2
 DEVICE ?= auto
 EPOCHS ?=
 MODELS ?= step-13,step-09
+ISA    ?= native
 PORT   ?= 8000
 
 BUDGETNET := $(VENV)/bin/python -m budgetnet
@@ -18,7 +19,7 @@ PORTS     := explore-separable explore-separable-bn explore-separable-dropout ex
 	lenet lenet-deeper lenet-augmented cnn3-lenet cnn3-lenet-bn cnn3-vgg cnn3-vgg-bn cnn3-seven cnn3-seven-bn \
 	mlp-2 mlp-2-bn mlp-3 mlp-3-bn mlp-5 mlp-5-bn
 DOCUMENTS := separable lenets convnets mlps
-BENCHES   := $(addprefix bench-,depthwise freed-memory inference pictures progression roofline scaling start-up subnormals verdicts)
+BENCHES   := $(addprefix bench-,depthwise freed-memory inference networks pictures progression roofline scaling start-up subnormals verdicts)
 RTX       := $(VENV)/rtx
 RTX_TOOLS := torch-tensorrt-rtx==2.14.0 tensorrt_rtx==1.6.1.120 tensorrt_rtx_cu13==1.6.1.120 \
 	tensorrt_rtx_cu13_libs==1.6.1.120 tensorrt_rtx_cu13_bindings==1.6.1.120 dllist psutil packaging filelock
@@ -105,8 +106,8 @@ test-rtx: $(RTX)/.ready ## build a TensorRT-RTX engine of every experiment, with
 test: $(READY) ## run the tests
 	$(VENV)/bin/python -m pytest -n auto
 
-bench: $(PEERS) ## measure training speed against a notebook's loop, PyTorch Lightning and Keras
-	$(VENV)/bin/python -m benchmarks.training_speed
+bench: $(PEERS) ## measure training speed against a notebook's loop, PyTorch Lightning and Keras: ISA=native|avx2|sse
+	$(VENV)/bin/python -m benchmarks.training_speed --isa $(ISA)
 
 bench-serve: $(PEERS) ## measure the inference server against LitServe
 	$(VENV)/bin/python -m benchmarks.serving

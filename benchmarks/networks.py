@@ -1,6 +1,6 @@
 """Networks of several kinds on one thread: images a second on the C kernels, and on the fastest plain torch path.
 
-    python -m benchmarks.networks [--rounds 7] [--seconds 1] [--json FILE]
+    python -m benchmarks.networks [--rounds 7] [--seconds 1] [--isa native|avx2|sse] [--json FILE]
 
 The paths take turns, round after round, on the same random batch of 64; a path's figure is the median of its rounds in processor
 time. Ratios are taken round by round to the faster of eager and channels-last.
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -149,10 +151,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn (default: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    task.add_instruction_set(parser)
     arguments = parser.parse_args()
+    if (held := task.INSTRUCTION_SETS[arguments.isa]).items() - os.environ.items():  # torch has read its own by now
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.networks", *sys.argv[1:]], {**os.environ, **held})
     torch.set_num_threads(1)
     recipe = replace(load_default()["step-13"].recipe, batch_size=BATCH)
-    found: dict[str, Any] = {"environment": task.environment("cpu"), "networks": {}}
+    found: dict[str, Any] = {"instruction_set": arguments.isa, "environment": task.environment("cpu"), "networks": {}}
     print(
         f"{'network':<26}{'parameters':>11}{'kernels':>10}{'eager':>8}{'channels-last':>15}{'ratio':>8}{'min':>7}{'max':>7}"
     )

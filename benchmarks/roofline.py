@@ -2,11 +2,11 @@
 
     python -m benchmarks.roofline [EXPERIMENT] [--threads N] [--seconds 10] [--json FILE]
 
-The ceilings are measured: arithmetic by torch's matrix product of two 1024 × 1024 matrices, memory by copying 256 MB. A step on
-the kernels is divided by the kinds of their passes, whose times are summed over the threads and divided by their number. Operations are those of the convolutions and dense layers (two for each
-multiply-add; forward, gradient of the weights, gradient of the input but for the first layer). Bytes are what has to pass between
-layers at least, if every layer reads its input and writes its output once on the way there, and on the way back reads both again,
-reads the gradient of its output and writes that of its input: float32.
+The ceilings are measured: arithmetic by torch's matrix product of two 1024 × 1024 matrices, memory by copying 256 MB. A step on the
+kernels is divided by the kinds of its passes, whose times are summed over the threads and divided by their number. Operations are
+those of the convolutions and dense layers (two for each multiply-add; forward, gradient of the weights, gradient of the input but for
+the first layer). Bytes are what has to pass between layers at least, if every layer reads its input and writes its output once on the
+way there, and on the way back reads both again, reads the gradient of its output and writes that of its input: float32.
 """
 
 from __future__ import annotations

@@ -68,3 +68,32 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     made.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return made
+
+
+# What holds each library to a smaller instruction set than the processor has; they read it before they compute anything.
+INSTRUCTION_SETS: dict[str, dict[str, str]] = {
+    "native": {},
+    "avx2": {
+        "BUDGETNET_MARCH": "haswell",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    },
+    "sse": {
+        "BUDGETNET_MARCH": "x86-64",
+        "ATEN_CPU_CAPABILITY": "default",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2",
+    },
+}
+
+
+def add_instruction_set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--isa",
+        choices=sorted(INSTRUCTION_SETS),
+        default="native",
+        help="hold the kernels and every peer to an instruction set (default: native)",
+    )

@@ -1,6 +1,6 @@
 """Training step 13 (batch 64, rotation): ours, the notebook-style loop, PyTorch Lightning, and Keras 3 on JAX and on torch.
 
-    python -m benchmarks.training_speed [--rounds 7] [--seconds 3] [--device cpu|cuda] [--only WORD …] [--json FILE]
+    python -m benchmarks.training_speed [--rounds 7] [--seconds 3] [--device cpu|cuda] [--isa native|avx2|sse] [--only WORD …] [--json FILE]
 
 Every entrant has processes of its own and all usable cores, and trains the same network on the same images. They take
 turns while all others wait; imports, compilation and first batches are off the clock. Ratios are taken round by round to
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 from benchmarks import standing, task
@@ -78,14 +79,17 @@ def main() -> None:
     parser = task.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn (default: 3), at most an epoch")
+    task.add_instruction_set(parser)
     parser.add_argument("--only", nargs="+", metavar="WORD", help="only entrants whose name holds one of these words")
     arguments = parser.parse_args()
     task.require_data()
     experiment, cores = task.experiment(), usable_cores()
     entrants = [*peers(experiment, arguments.device, cores), *ours(experiment, arguments.device, cores)]
+    entrants = [replace(entrant, environment={**entrant.environment, **task.INSTRUCTION_SETS[arguments.isa]}) for entrant in entrants]
     if arguments.only:
         entrants = [entrant for entrant in entrants if any(word.lower() in entrant.name.lower() for word in arguments.only)]
-    found = {"experiment": experiment.name, "device": arguments.device, "environment": task.environment(arguments.device)}
+    found = {"experiment": experiment.name, "device": arguments.device, "instruction_set": arguments.isa}
+    found["environment"] = task.environment(arguments.device)
     print("  ".join(f"{key} {value}" for key, value in found["environment"].items()), flush=True)
     records, left_out = hold(entrants, arguments.rounds, arguments.seconds, lambda line: print(line, flush=True))
     if not records:

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import scaling, task
+from benchmarks import networks, scaling, task
 from benchmarks.contest import Crew, Entrant, Record
 from benchmarks.training_speed import ours, peers
+from budgetnet.engine.cpu.lowering import lower
 from budgetnet.models import PlainCNN
 
 EXPERIMENT = task.experiment()
@@ -120,3 +121,8 @@ def test_progression_compares_the_sum_with_all_together(tmp_path):
     assert found["ratio"] == pytest.approx(found["sum_seconds"] / found["together_seconds"])
     assert by_step(found["single_seconds"]) == pytest.approx({"small": found["sum_seconds"]})
     assert sorted(path.name for path in (tmp_path / "together" / "small").iterdir()) == ["seed-0", "seed-1"]
+
+
+@pytest.mark.parametrize("network", networks.networks(), ids=lambda network: network.name)
+def test_the_kernels_take_every_network_of_the_comparison(network):
+    assert lower(network.build(), networks.SHAPE).operations

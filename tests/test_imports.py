@@ -40,7 +40,7 @@ ALLOWED = {
     "results": {"metrics"}, "rundir": {"results", "diagnostics.record"},
     "structure": set(), "tracing": {"params", "structure"}, "events": {"metrics", "structure"},
     "diagnostics": {"data", "definition", "diagnostics", "evaluate", "results", "structure", "tracing"},
-    "engine": {"cache", "definition", "engine", "optim", "evaluate", "metrics"},
+    "engine": {"cache", "definition", "engine", "layers", "optim", "evaluate", "metrics", "uncompiled"},
     "report": {"definition", "catalogue", "results", "study_results", "metrics", "verdict", "report", "diagnostics.record", "structure"},
     "run": None, "jobs": {"definition", "engine.cpu", "environment", "jobs", "progress", "results", "run"},
     "weights": {"definition", "results"},
