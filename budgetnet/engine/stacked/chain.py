@@ -1,4 +1,4 @@
-"""Reads a torch module as the chain of layers that the C kernels run."""
+"""Reads a torch module as the chain of layers that the grouped layout computes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import nn
 
 
-class NotLowerable(Exception):
-    """The module is no chain of layers that the kernels know; the message names the first that is not."""
+class NotAChain(Exception):
+    """The module is no chain of layers that the layout knows; the message names the first that is not."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ def _is_norm(module: nn.Module, plan: LayerPlan) -> bool:
 
 
 def _place(plan: LayerPlan, module: nn.Module) -> bool:
-    """Put ``module`` behind what ``plan`` already holds; False where the kernels' order does not allow it."""
+    """Put ``module`` behind what ``plan`` already holds; False where the order does not allow it."""
     if type(module) is nn.ReLU and not (plan.relu or plan.norm or plan.dropout or plan.pool):
         plan.relu = True
     elif _is_norm(module, plan) and not (plan.norm or plan.dropout or plan.pool):
@@ -84,26 +84,26 @@ def _place(plan: LayerPlan, module: nn.Module) -> bool:
 def lower(model: nn.Module) -> list[LayerPlan]:
     """The layers of ``model``, a Sequential that ends with plain convolution → global average → Flatten.
 
-    Raises NotLowerable for anything else; the model then trains on the plain torch path.
+    Raises NotAChain for anything else; another layout then computes it.
     """
     modules = list(_leaves(model))
     if len(modules) < 3 or not isinstance(modules[-1], nn.Flatten) or not isinstance(modules[-2], nn.AdaptiveAvgPool2d) or (
         modules[-2].output_size not in (1, (1, 1))
     ):  # fmt: skip
-        raise NotLowerable("the network does not end with global average pooling and Flatten")
+        raise NotAChain("the network does not end with global average pooling and Flatten")
     if len({id(module) for module in modules}) < len(modules) or any(_has_hooks(module) for module in model.modules()):
-        raise NotLowerable("a module is used twice or has hooks")
+        raise NotAChain("a module is used twice or has hooks")
     if len({id(parameter) for module in modules for parameter in module.parameters()}) < sum(len([*m.parameters()]) for m in modules):
-        raise NotLowerable("two modules share a parameter")
+        raise NotAChain("two modules share a parameter")
     plans: list[LayerPlan] = []
     for module in modules[:-2]:
         if _is_convolution(module):
             plans.append(LayerPlan(module))  # type: ignore[arg-type]
         elif not plans or not _place(plans[-1], module):
-            raise NotLowerable(f"the kernels have no {type(module).__name__} in this place: {module}")
+            raise NotAChain(f"the grouped layout has no {type(module).__name__} in this place: {module}")
     last = plans[-1]
     if last.relu or last.norm or last.dropout or last.pool:
-        raise NotLowerable("the classifier is not a plain convolution")
+        raise NotAChain("the classifier is not a plain convolution")
     if any(not parameter.requires_grad for parameter in model.parameters()):
-        raise NotLowerable("some parameters are frozen")
+        raise NotAChain("some parameters are frozen")
     return plans

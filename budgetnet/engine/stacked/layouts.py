@@ -1,6 +1,6 @@
 """Three ways to compute several networks at once; all give the same numbers, and which is fastest depends on the device.
 
-``grouped``   one convolution with a group of channels for each network; for the chains that the C kernels know too
+``grouped``   one convolution with a group of channels for each network; for plain chains of convolutions
 ``vmapped``   torch.func.vmap over the stacked parameters
 ``branches``  one network after the other; in a captured graph they become branches on streams of their own
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from budgetnet.engine.stacked.chain import LayerPlan, NotLowerable, lower
+from budgetnet.engine.stacked.chain import LayerPlan, NotAChain, lower
 from budgetnet.engine.stacked.masks import Masks
 from budgetnet.engine.stacked.stack import NotStackable, Stack
 
@@ -37,7 +37,7 @@ class Grouped:
         model = stack.models[0]
         try:
             plans = lower(model)
-        except NotLowerable as error:
+        except NotAChain as error:
             raise NotStackable(str(error)) from error
         names = {id(module): name for name, module in model.named_modules()}
         self._count, self._masks = len(stack), masks
