@@ -145,6 +145,13 @@ def masked(module):
     return module
 
 
+class Still(nn.BatchNorm2d):
+    """A batch normalization that keeps its running statistics."""
+
+    def train(self, mode=True):
+        return super().train(False)
+
+
 def own_parameter(module):
     class Scaled(nn.Parameter):
         pass
@@ -175,6 +182,7 @@ REFUSED = {
         Forward(lambda s, x: pooled(s.layers[0](x) if s.training else -s.layers[0](x)), conv()),
         "between training and evaluation",
     ),
+    "a module that stays in evaluation mode": (nn.Sequential(conv(), Still(10), *TAIL), "1 has a mode of its own"),
     "always random": (
         Forward(lambda s, x: pooled(functional.dropout(s.layers[0](x))), conv()),
         "between training and evaluation",

@@ -153,12 +153,7 @@ def lower(model: nn.Module, image_shape: tuple[int, int, int]) -> Lowered:
     return _Lowering(model, image_shape).run(nodes)
 
 
-_HOOKS = (
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-)
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def _refuse_hooks(model: nn.Module) -> None:
@@ -191,14 +186,15 @@ def _trace(model: nn.Module) -> list[fx.Node]:
         graphs = []
         for training in (True, False):
             model.train(training)
+            if stubborn := [name for name, module in model.named_modules() if module.training is not training]:
+                raise NotLowerable(f"{stubborn[0]} has a mode of its own")
             root = nn.Sequential(model) if _Tracer().is_leaf_module(model, "") else model
             graphs.append(list(_Tracer().trace(root).nodes))
-    except (
-        Exception
-    ) as error:  # forward is the user's code and meets symbols instead of numbers: anything can be raised
-        raise NotLowerable(
-            f"forward cannot be traced ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
-        ) from error
+    except NotLowerable:
+        raise
+    except Exception as error:  # the user's code meets symbols instead of numbers: anything can be raised
+        reason = str(error).strip().splitlines() or [""]
+        raise NotLowerable(f"forward cannot be traced ({type(error).__name__}: {reason[0]})") from error
     finally:
         for module, training in modes.items():
             module.training = training
