@@ -25,7 +25,7 @@ RTX_TOOLS := torch-tensorrt-rtx==2.14.0 tensorrt_rtx==1.6.1.120 tensorrt_rtx_cu1
 	tensorrt_rtx_cu13_libs==1.6.1.120 tensorrt_rtx_cu13_bindings==1.6.1.120 dllist psutil packaging filelock
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore choices serve report tensorboard test test-rtx bench bench-serve bench-soak $(BENCHES) lint clean
+.PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore choices serve report tensorboard test test-arm test-rtx bench bench-serve bench-soak $(BENCHES) lint clean
 
 help: ## show this table
 	@awk 'BEGIN {FS = ":.*## "} /^[^\t#].*:.*## / {n = $$1; gsub(/\$$\(STEPS\)/, "step-01 .. step-13", n); \
@@ -102,6 +102,9 @@ $(RTX)/.ready: $(READY)
 test-rtx: $(RTX)/.ready ## build a TensorRT-RTX engine of every experiment, without a GPU
 	OMP_NUM_THREADS=1 BUDGETNET_WHEELS=$(RTX)/wheels PYTHONPATH=$(RTX) $(VENV)/bin/python -m pytest \
 		tests/rtx tests/test_tensorrt_arguments.py tests/test_tensorrt_building.py
+
+test-arm: $(READY) ## run the C kernels' tests for 64-bit ARM, in Debian's qemu-user: about 25 minutes
+	tests/arm/run.sh $(VENV)/arm $(VENV)/bin/python
 
 test: $(READY) ## run the tests
 	$(VENV)/bin/python -m pytest -n auto
