@@ -332,6 +332,15 @@ def test_cross_entropy_is_torch_s(library, images, classes, seed):
     assert correct.value == int((logits.argmax(1) == labels).sum())
 
 
+@pytest.mark.parametrize("label", [-1, CLASSES])
+def test_a_label_that_is_no_class_is_refused(library, label):
+    model = network("conv 1×1", "average and linear", 1, (8, 8))
+    images, labels = digits(4, (1, 8, 8), CLASSES)
+    labels[2] = label
+    with pytest.raises(IndexError, match=f"expected 0 to {CLASSES - 1}"):
+        KernelNetwork(model, (1, 8, 8), 4, library=library).train(images, labels)
+
+
 def test_cross_entropy_of_nan_is_nan(library):
     logits, labels, gradient, correct = (
         torch.tensor([[1.0, float("nan")]]),

@@ -95,7 +95,10 @@ class KernelNetwork:
         self._run(self._program.backward, self._seen, True)
 
     def train(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
-        """Forward, cross-entropy with ``labels`` (N,) int64, and backward: the mean loss, and how many predictions are right."""
+        """Forward, cross-entropy with ``labels`` (N,) int64, and backward: the mean loss, and how many predictions are right.
+
+        Raises IndexError where a label is no class, as torch's cross-entropy does.
+        """
         logits = self.forward(images, training=True)
         labels, gradient, correct = labels.contiguous(), torch.empty_like(logits), ctypes.c_int64()
         loss = self.library.cross_entropy(
@@ -106,6 +109,8 @@ class KernelNetwork:
             ctypes.c_void_p(gradient.data_ptr()),
             ctypes.byref(correct),
         )
+        if correct.value < 0:
+            raise IndexError(f"labels reach from {int(labels.min())} to {int(labels.max())}; expected 0 to {self.classes - 1}")
         self.backward(gradient)
         return float(loss), correct.value
 

@@ -4,11 +4,15 @@
 #include <stdint.h>
 
 /* The mean cross-entropy of logits (n, classes), its gradient by them (softmax less one at the label, over n), and the number of images
- * whose largest logit is the label's. A logit that is NaN makes the loss NaN. */
+ * whose largest logit is the label's, or -1 where a label is no class. A logit that is NaN makes the loss NaN. */
 float cross_entropy(const float *logits, const int64_t *labels, int n, int classes, float *gradient, int64_t *correct) {
     double loss = 0;
     *correct = 0;
     for (int i = 0; i < n; i++, logits += classes, gradient += classes) {
+        if (labels[i] < 0 || labels[i] >= classes) {
+            *correct = -1;
+            return NAN;
+        }
         float top = logits[0], sum = 0;
         int largest = 0;
         for (int c = 1; c < classes; c++)
