@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import itertools
 import math
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -217,7 +216,7 @@ class _Builder:
         for operation in lowered.operations:
             for value in _sources(operation):
                 self._uses[value] = self._uses.get(value, 0) + 1
-        self._threads = min(self._blocks, os.cpu_count() or 1)
+        self._threads = self._blocks  # more would have nothing to do
         self._recomputed: dict[
             Operation, Elementwise
         ] = {}  # the pass whose result a convolution's backward pass needs again
