@@ -42,8 +42,10 @@ def libraries():
     if platform.machine() in ("x86_64", "AMD64"):
         flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
         found |= {"sse2": ("-march=x86-64", "-mtune=generic")}
+        if " avx512f " in flags:  # elsewhere it is the native one
+            found |= {"avx2": ("-march=haswell",)}
         if " avx2 " in flags:
-            found |= {"avx2": ("-march=haswell",), "avx2-16-lanes": ("-march=haswell", "-DLANES=16")}
+            found |= {"avx2-16-lanes": ("-march=haswell", "-DLANES=16")}
     if shutil.which("clang"):
         found |= {"clang": ("clang",)}
     return found
