@@ -87,8 +87,8 @@ static void finish_moments(const Elementwise *e, int images, int training) {
                 square += e->squares[(long)(i / LANES) * e->channels + c][i % LANES] + pixels * distance * distance;
             }
             var = square / count;
-            e->running_mean[c] += momentum * ((float)mean - e->running_mean[c]);
-            e->running_var[c] += momentum * ((float)(var * count / (count - 1)) - e->running_var[c]);
+            e->running_mean[c] = momentum * (float)mean + (1 - momentum) * e->running_mean[c];
+            e->running_var[c] = momentum * (float)(var * count / (count - 1)) + (1 - momentum) * e->running_var[c];
         } else {
             mean = e->running_mean[c];
             var = e->running_var[c];

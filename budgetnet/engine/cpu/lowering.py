@@ -150,7 +150,12 @@ def lower(model: nn.Module, image_shape: tuple[int, int, int]) -> Lowered:
     nodes = _trace(model)
     if any(parameter.dtype != torch.float32 or parameter.device.type != "cpu" for parameter in model.parameters()):
         raise NotLowerable("a parameter is not float32 on the CPU")
-    return _Lowering(model, image_shape).run(nodes)
+    try:
+        return _Lowering(model, image_shape).run(nodes)
+    except NotLowerable:
+        raise
+    except Exception as error:  # a spelling of a call that no handler foresees
+        raise NotLowerable(f"forward has a call that is not understood ({type(error).__name__}: {error})") from error
 
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -164,9 +169,13 @@ def _refuse_hooks(model: nn.Module) -> None:
             raise NotLowerable(f"{where} has hooks")
         if parametrize.is_parametrized(module):
             raise NotLowerable(f"{where} is parametrized")
+    places: set[int] = set()
     for name, parameter in model.named_parameters():
         if type(parameter) is not nn.Parameter:
             raise NotLowerable(f"{name} is a {type(parameter).__name__}")
+        if parameter.numel() and parameter.data_ptr() in places:
+            raise NotLowerable(f"{name} shares its memory with another parameter")
+        places.add(parameter.data_ptr())
         if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
             raise NotLowerable(f"{name} has hooks")
 
@@ -226,6 +235,19 @@ def _bound(node: fx.Node, *names: str) -> dict[str, Any]:
 
 def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _refuse_statistics(module: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    """Running statistics that the kernels cannot update where they lie."""
+    mean, variance, batches = module.running_mean, module.running_var, module.num_batches_tracked
+    if not module.track_running_stats or mean is None or variance is None:
+        raise NotLowerable("the kernels have no batch normalization without running statistics")
+    if any(some.dtype != torch.float32 or not some.is_contiguous() for some in (mean, variance)):
+        raise NotLowerable("running statistics are not contiguous float32")
+    if (batches is None and module.momentum is None) or (batches is not None and batches.dtype != torch.int64):
+        raise NotLowerable("a batch normalization does not count its batches in int64")
+    if module.momentum is not None and module.momentum < 0:
+        raise NotLowerable(f"the kernels have no momentum of {module.momentum}")
 
 
 def _parameters(operation: Operation) -> Iterator[Tensor | None]:
@@ -422,8 +444,7 @@ class _Lowering:
             )
         if source.flat != isinstance(module, nn.BatchNorm1d):
             raise NotLowerable(f"the kernels have no {type(module).__name__} in this place")
-        if not module.track_running_stats:
-            raise NotLowerable("the kernels have no batch normalization without running statistics")
+        _refuse_statistics(module)
         operation = self._pass(node, source, lambda _: False)
         operation.norm = module
         operation.result.needs_grad |= any(parameter.requires_grad for parameter in module.parameters())

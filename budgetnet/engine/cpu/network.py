@@ -78,7 +78,7 @@ class KernelNetwork:
             if training:
                 (mask if count == self._capacity else mask[:count]).bernoulli_(keep)
             setattr(record, name, mask.data_ptr() if training else None)
-        logits = torch.empty(count, self.classes)
+        logits = torch.empty(count, self.classes, dtype=torch.float32)
         self._program.images.floats, self._program.logits.floats = images.data_ptr(), logits.data_ptr()
         self._run(self._program.forward, count, training)
         self._seen = count if training else 0
@@ -90,6 +90,8 @@ class KernelNetwork:
             raise ValueError(
                 f"gradient of shape {tuple(d_logits.shape)}; expected {(self._seen, self.classes)}, after forward(training=True)"
             )
+        if d_logits.dtype != torch.float32:
+            raise ValueError(f"gradient of {d_logits.dtype}; expected torch.float32")
         d_logits = d_logits.contiguous()
         self._program.d_logits.floats = d_logits.data_ptr()
         self._run(self._program.backward, self._seen, True)
@@ -97,8 +99,10 @@ class KernelNetwork:
     def train(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
         """Forward, cross-entropy with ``labels`` (N,) int64, and backward: the mean loss, and how many predictions are right.
 
-        Raises IndexError where a label is no class, as torch's cross-entropy does.
+        Raises IndexError where a label is no class, as torch's cross-entropy does, and ValueError for labels of another kind.
         """
+        if labels.dtype != torch.int64 or tuple(labels.shape) != (len(images),):
+            raise ValueError(f"labels are {labels.dtype} {tuple(labels.shape)}; expected torch.int64 ({len(images)},)")
         logits = self.forward(images, training=True)
         labels, gradient, correct = labels.contiguous(), torch.empty_like(logits), ctypes.c_int64()
         loss = self.library.cross_entropy(
@@ -110,14 +114,16 @@ class KernelNetwork:
             ctypes.byref(correct),
         )
         if correct.value < 0:
-            raise IndexError(f"labels reach from {int(labels.min())} to {int(labels.max())}; expected 0 to {self.classes - 1}")
+            raise IndexError(
+                f"labels reach from {int(labels.min())} to {int(labels.max())}; expected 0 to {self.classes - 1}"
+            )
         self.backward(gradient)
         return float(loss), correct.value
 
     def _run(self, steps: ctypes.Array[ctypes.Structure], images: int, training: bool) -> None:
         threads, size = self.threads_for(images), self._program.scratch
         if len(self._scratch) < threads * size * self._lanes + 16:
-            self._scratch = torch.empty(threads * size * self._lanes + 16)
+            self._scratch = torch.empty(threads * size * self._lanes + 16, dtype=torch.float32)
         scratch = self._scratch.data_ptr() + -self._scratch.data_ptr() % 64
         self.library.run_steps(
             steps,

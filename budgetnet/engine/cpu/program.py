@@ -47,7 +47,9 @@ KINDS = (  # of steps, as in program.c
     "sum of weight gradients",
     "pack weights",
 )
-TAKE, GIVE, CONVOLVE, LINEAR, WEIGHTS, LINEAR_WEIGHTS, MOMENTS, FORWARD, BACKWARD, FINISH, SLOPES, REDUCE, PACK = range(len(KINDS))
+TAKE, GIVE, CONVOLVE, LINEAR, WEIGHTS, LINEAR_WEIGHTS, MOMENTS, FORWARD, BACKWARD, FINISH, SLOPES, REDUCE, PACK = range(
+    len(KINDS)
+)
 ACTIVATIONS = {"relu": 1, "relu6": 2, "leaky": 3}
 POOLS = {"maximum": 1, "average": 2}
 
@@ -315,7 +317,8 @@ class _Builder:
                 if operation.source.needs_grad:
                     classes = [some for some in _backward_classes(operation) if len(some.kernel)]
                     gradient_borders[operation.result] = max(
-                        some.taps.reach(operation.result.height, operation.result.width) for some in classes
+                        (some.taps.reach(operation.result.height, operation.result.width) for some in classes),
+                        default=0,
                     )
         return borders, gradient_borders
 
@@ -340,7 +343,7 @@ class _Builder:
         self._bytes += 4 * self._lanes * count
         if self._bytes > MEMORY:
             raise NotLowerable(f"the kernels would need more than {MEMORY >> 20} MiB of working memory")
-        memory = torch.zeros(count * self._lanes + 16)
+        memory = torch.zeros(count * self._lanes + 16, dtype=torch.float32)
         self._memory.append(memory)
         return memory.data_ptr() + -memory.data_ptr() % 64
 
@@ -388,7 +391,7 @@ class _Builder:
             return None
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-        self._memory.append(parameter.grad)
+        self._memory.append(parameter.grad.detach())  # the memory stays, whatever becomes of the tensor
         return parameter.grad.data_ptr()
 
     def _again(self, *things: object) -> int:
@@ -593,8 +596,10 @@ class _Builder:
             record.norm, record.eps, record.momentum = 1, norm.eps, -1 if norm.momentum is None else norm.momentum
             record.gamma, record.beta = self._parameter(norm.weight), self._parameter(norm.bias)
             record.running_mean, record.running_var = norm.running_mean.data_ptr(), norm.running_var.data_ptr()
+            self._memory += [norm.running_mean.detach(), norm.running_var.detach()]
             if norm.num_batches_tracked is not None:
                 record.batches = norm.num_batches_tracked.data_ptr()
+                self._memory.append(norm.num_batches_tracked.detach())
             record.pivot, record.mean, record.squares = (self._vectors(self._blocks * channels) for _ in range(3))
             record.rest = self._floats(2 * channels)  # doubles
             record.scale, record.shift, record.center, record.inverse_std = (self._floats(channels) for _ in range(4))
@@ -671,7 +676,7 @@ class _Builder:
         else:
             record, name, shape = self._element_masks[operation], "floats", operation.source.shape
             record.factor = factor
-        return torch.empty(self._capacity, *shape), keep, record, name
+        return torch.empty(self._capacity, *shape, dtype=torch.float32), keep, record, name
 
 
 def _size(value: Value, border: int = 0) -> int:
