@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from budgetnet.engine.cpu import build
@@ -50,7 +50,7 @@ def assert_equal(reference, own):
 widths = st.lists(st.integers(2, 17), min_size=5, max_size=5).map(tuple)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     widths,
     st.booleans(),
