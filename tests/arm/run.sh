@@ -21,11 +21,10 @@ for tool in qemu-aarch64 $compiler apt-get dpkg; do
   fi
 done
 
-# apt-get with a configuration of its own: this machine's package lists and architectures stay as they are
+# apt-get with lists of its own from this machine's sources: its package lists and architectures stay as they are
 install_python() {
   mkdir -p "$folder/apt/lists/partial" "$folder/apt/archives/partial" "$root"
   : >"$folder/apt/status"
-  echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main' >"$folder/apt/sources.list"
   cat >"$folder/apt/apt.conf" <<EOF
 APT::Architecture "arm64";
 APT::Architectures { "arm64"; };
@@ -34,8 +33,6 @@ APT::Sandbox::User "root";
 Dir::State "$folder/apt";
 Dir::State::status "$folder/apt/status";
 Dir::Cache "$folder/apt";
-Dir::Etc::SourceList "$folder/apt/sources.list";
-Dir::Etc::SourceParts "/dev/null";
 EOF
   APT_CONFIG=$folder/apt/apt.conf apt-get -qq update
   APT_CONFIG=$folder/apt/apt.conf apt-get -qq --yes --download-only install python3.11 libgomp1 libstdc++6
