@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from budgetnet.definition import SGD, Recipe
+from budgetnet.engine.choice import EngineError, Settings, choose_path
 from budgetnet.engine.cpu import build
 from budgetnet.engine.cpu.agreement import check_agreement
 from budgetnet.engine.cpu.build import KernelsUnavailable
@@ -90,6 +92,21 @@ def test_what_tracing_cannot_see_is_left_to_torch(forward):
     nn.init.constant_(model.b.bias, 5.0)
     with pytest.raises(NotLowerable):
         check_agreement(model, SHAPE)
+
+
+def test_weights_in_another_memory_format_agree():
+    model = PlainCNN(widths=(4, 4), pool_after=(1,), dropout=0.2).build(SHAPE, 10)
+    check_agreement(model.to(memory_format=torch.channels_last), SHAPE)
+
+
+def test_the_engine_falls_back_and_says_why(caplog, tmp_path, monkeypatch):
+    monkeypatch.setenv("BUDGETNET_CACHE", str(tmp_path))
+    recipe = Recipe(optimizer=SGD(lr=0.05), batch_size=8, epochs=1)
+    with caplog.at_level("INFO"):
+        assert choose_path(Net(mode_inside), recipe, SHAPE, Settings()).name in ("eager", "channels-last")
+    assert "not for the C kernels: the kernels' logits differ from plain torch's" in caplog.text
+    with pytest.raises(EngineError, match="differ from plain torch's"):
+        choose_path(Net(mode_inside), recipe, SHAPE, Settings(engine="kernels"))
 
 
 def test_a_network_that_agrees_is_not_changed():

@@ -23,8 +23,9 @@ from torch import nn
 
 from budgetnet import cache
 from budgetnet.definition import Recipe
-from budgetnet.engine.cpu.build import KernelsUnavailable, library_key, load, processor
-from budgetnet.engine.cpu.lowering import NotLowerable, lower
+from budgetnet.engine.cpu.agreement import check_agreement
+from budgetnet.engine.cpu.build import KernelsUnavailable, library_key, processor
+from budgetnet.engine.cpu.lowering import NotLowerable
 from budgetnet.engine.paths import EagerPath, KernelPath, Path
 from budgetnet.engine.probe import Comparison, compare
 
@@ -87,8 +88,7 @@ def choose_path(model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, i
 
 def _kernels_take(model: nn.Module, image_shape: tuple[int, int, int]) -> bool:
     try:
-        lower(model, image_shape)
-        load()
+        check_agreement(model, image_shape)
     except NotLowerable as error:
         log.info("not for the C kernels: %s", error)
         return False
@@ -121,6 +121,7 @@ def _asked_for(model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, in
             raise NotLowerable(f"the precision is {precision}")
         if settings.device != "cpu":
             raise NotLowerable("the device is no CPU")
+        check_agreement(model, image_shape)
         return KernelPath(model, recipe, image_shape, settings.threads)
     except (KernelsUnavailable, NotLowerable) as error:
         raise EngineError(f"the kernels cannot train this: {error}; use --engine eager") from error

@@ -12,7 +12,6 @@ from torch.nn import functional
 
 from budgetnet import definition
 from budgetnet.definition import Recipe
-from budgetnet.engine.cpu.agreement import check_agreement
 from budgetnet.engine.cpu.lowering import lower
 from budgetnet.engine.cpu.network import KernelNetwork
 from budgetnet.optim import build_optimizer
@@ -123,7 +122,6 @@ class KernelPath:
 
     def __init__(self, model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], threads: int) -> None:
         lower(model, image_shape)  # before the parameters are moved
-        check_agreement(model, image_shape)
         flat = flatten_parameters(model)
         self.network = KernelNetwork(model, image_shape, recipe.batch_size, threads)
         described = recipe.optimizer

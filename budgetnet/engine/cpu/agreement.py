@@ -11,6 +11,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from budgetnet.engine.cpu.build import KernelsUnavailable
 from budgetnet.engine.cpu.lowering import NotLowerable
 from budgetnet.engine.cpu.network import KernelNetwork
 
@@ -22,18 +23,21 @@ LOGITS, GRADIENT = (
 
 
 def check_agreement(model: nn.Module, image_shape: tuple[int, int, int]) -> None:
-    """Raise NotLowerable where logits, gradients, buffers or random numbers differ. Changes neither ``model`` nor the random state."""
+    """Raise NotLowerable where the kernels do not take ``model``, or logits, gradients, buffers or random numbers differ.
+
+    Changes neither ``model`` nor the random state. Raises KernelsUnavailable where there are no kernels.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
-            reference, own = copy.deepcopy(model), copy.deepcopy(model)
+            reference, own = (copy.deepcopy(model).to(memory_format=torch.contiguous_format) for _ in range(2))
             network = KernelNetwork(own, image_shape, IMAGES)
             for count in (IMAGES, IMAGES - 2):
                 images, weights = torch.randn(count, *image_shape), torch.randn(count, network.classes)
                 _compare_step(reference, own, network, images, weights)
             with torch.no_grad():
                 _compare("logits in evaluation", [network.forward(images)], [reference.eval()(images)], LOGITS)
-        except (NotLowerable, MemoryError):
+        except (NotLowerable, KernelsUnavailable, MemoryError):
             raise
         except Exception as error:  # of the user's forward: plain torch will meet it as well, and report it
             raise NotLowerable(f"a step on random images fails ({type(error).__name__})") from error
