@@ -2,13 +2,24 @@
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
+from budgetnet.engine.cpu import build
+from budgetnet.engine.cpu.build import KernelsUnavailable
 from budgetnet.engine.cpu.network import KernelNetwork
 
 STABLE = 2e-5  # relative change of the gradient for a change of the images by 1e-6
+
+
+def load_or_skip():
+    """The compiled kernels; the test is skipped where there are none."""
+    try:
+        return build.load()
+    except KernelsUnavailable as error:
+        pytest.skip(f"the kernels: {error}")
 
 
 def digits(count, shape, classes=10, seed=0):
@@ -65,7 +76,7 @@ def gradients(model):
 
 
 def is_stable(model, images, labels):
-    """Whether the gradient in float64 stays the same, but for a little, when the images change by about a millionth.
+    """Return whether the gradient in float64 stays the same, but for a little, when the images change by about a millionth.
 
     It does not where a value lies at the edge of a ReLU or two values of a pooling window are nearly equal, where float32 may take
     either side; nor where a normalization over two or three values leaves hardly anything of a gradient.

@@ -12,17 +12,14 @@ from budgetnet.engine.cpu.build import KernelsUnavailable
 from budgetnet.engine.cpu.lowering import NotLowerable
 from budgetnet.engine.cpu.network import KernelNetwork, allow_threads
 from budgetnet.models import PlainCNN
-from tests.kernel_oracle import digits, kernel_step, torch_step
+from tests.kernel_oracle import digits, kernel_step, load_or_skip, torch_step
 
 SHAPE = (1, 28, 28)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiler():
-    try:
-        build.load()
-    except KernelsUnavailable as error:
-        pytest.skip(f"the kernels: {error}")
+    load_or_skip()
 
 
 def both(model, images, labels, threads=1, library=None):

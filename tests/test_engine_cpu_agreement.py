@@ -8,23 +8,18 @@ from torch.nn import functional
 
 from budgetnet.definition import SGD, Recipe
 from budgetnet.engine.choice import EngineError, Settings, choose_path
-from budgetnet.engine.cpu import build
 from budgetnet.engine.cpu.agreement import check_agreement
-from budgetnet.engine.cpu.build import KernelsUnavailable
 from budgetnet.engine.cpu.lowering import NotLowerable, lower
 from budgetnet.engine.cpu.network import KernelNetwork
 from budgetnet.models import PlainCNN
-from tests.kernel_oracle import digits
+from tests.kernel_oracle import digits, load_or_skip
 
 SHAPE = (1, 10, 10)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiler():
-    try:
-        build.load()
-    except KernelsUnavailable as error:
-        pytest.skip(f"the kernels: {error}")
+    load_or_skip()
 
 
 class Net(nn.Module):

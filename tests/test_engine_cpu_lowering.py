@@ -1,4 +1,4 @@
-"""Which networks the C kernels take, and what is said of the others."""
+"""Networks that the C kernels take, and the reasons for which they refuse others."""
 
 import copy
 
@@ -8,11 +8,10 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 
-from budgetnet.engine.cpu import build
-from budgetnet.engine.cpu.build import KernelsUnavailable
 from budgetnet.engine.cpu.lowering import Convolution, Elementwise, Linear, NotLowerable, lower
+from budgetnet.engine.cpu.network import KernelNetwork
 from budgetnet.layers.keras import ChannelsLastFlatten, SeparableConv2d
-from tests.kernel_oracle import assert_one_step_equals_float64, digits
+from tests.kernel_oracle import assert_one_step_equals_float64, digits, kernel_step, load_or_skip, torch_step
 
 SHAPE = (1, 12, 12)
 TAIL = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
@@ -20,10 +19,7 @@ TAIL = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
 
 @pytest.fixture(scope="module")
 def library():
-    try:
-        return build.load()
-    except KernelsUnavailable as error:
-        pytest.skip(f"the kernels: {error}")
+    return load_or_skip()
 
 
 class Tutorial(nn.Module):
@@ -84,8 +80,6 @@ def test_functional_dropout_draws_what_torch_draws(library):
             x = functional.dropout2d(self.conv1(x), 0.3, self.training)
             x = functional.dropout(functional.max_pool2d(self.conv2(x), 2), training=self.training)
             return self.fc2(self.fc1(torch.flatten(x, 1)))
-
-    from tests.kernel_oracle import KernelNetwork, kernel_step, torch_step
 
     torch.manual_seed(0)
     model = Net()

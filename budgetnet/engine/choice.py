@@ -1,4 +1,4 @@
-"""Which path trains a network here: what was asked for, or what a short probe on this machine finds fastest.
+"""Choose the path that trains a network: the requested one, or the fastest in a short probe on this machine.
 
 The probe's outcome is kept in the user's cache folder: it costs a second once, and a run that is repeated on the same
 machine takes the same path, and so gives the same weights bit for bit. An outcome that was measured on a busy machine is used
@@ -61,7 +61,7 @@ Builder = Callable[[nn.Module], Path]
 
 
 def processor_has_bf16() -> bool:
-    """Whether bf16 may be worth autocasting to on this CPU: without matrix or dot instructions it is emulated and slower."""
+    """Return whether this CPU has instructions for bf16: without matrix or dot instructions it is emulated and slower."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             flags = next((line for line in file if line.startswith(("flags", "Features"))), "").split()
@@ -99,7 +99,7 @@ def _kernels_take(model: nn.Module, image_shape: tuple[int, int, int]) -> bool:
 
 
 def precisions(recipe: Recipe, settings: Settings) -> tuple[str, ...]:
-    """What a path may compute in: the recipe's precision; where it leaves that open fp32, unless ``settings`` ask for another.
+    """Return the precisions that a path may use: the recipe's; where it leaves that open fp32, unless ``settings`` ask for another.
 
     Only 'auto' gives more than one, where a probe can compare them: on a CPU that has instructions for bf16.
     """

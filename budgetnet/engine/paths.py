@@ -126,7 +126,7 @@ class KernelPath:
         self.network = KernelNetwork(model, image_shape, recipe.batch_size, threads)
         described = recipe.optimizer
         if isinstance(described, definition.SGD):
-            self.optimizer: torch.optim.Optimizer = KernelSGD(flat, self.network.library, **asdict(described))
+            self.optimizer: torch.optim.Optimizer = KernelSGD(flat, self.network.kernels, **asdict(described))
         else:
             self.optimizer = build_optimizer(described, [flat])
 

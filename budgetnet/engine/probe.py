@@ -113,7 +113,7 @@ def _still_racing(racing: Sequence[Name], turns: Mapping[Name, Sequence[Turn]]) 
 
 
 def _decided(racing: Sequence[Sequence[Turn]]) -> bool:
-    """Whether the leader is known: every candidate has enough quiet turns, and the leader's agree with its lead."""
+    """Return whether the leader is known: every candidate has enough quiet turns, and the leader's agree with its lead."""
     if any(len(_quiet(turns)) < AGREEING_TURNS for turns in racing):
         return False
     leader = min(racing, key=_least)

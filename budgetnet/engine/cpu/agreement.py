@@ -1,4 +1,4 @@
-"""Whether the kernels compute what plain torch computes, tried on a copy of the network before it trains.
+"""Compare the kernels with plain torch on a copy of the network before it trains.
 
 torch.fx sees the calls of ``forward`` and not what surrounds them: gradient modes, aliases that are changed in place, custom backward
 passes, modes set inside. Two steps on random images find whatever of these matters.

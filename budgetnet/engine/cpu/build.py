@@ -27,7 +27,7 @@ class KernelsUnavailable(Exception):
 
 
 def processor() -> str:
-    """What ``-march=native`` depends on: a library of another processor must not be loaded from a shared cache."""
+    """Return the processor's model and features, on which ``-march=native`` depends: a library of another processor must not be loaded from a shared cache."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -73,7 +73,7 @@ def compile_library(sources: dict[str, bytes], compiler: str, flags: tuple[str, 
 
 
 def instruction_set() -> str:
-    """What the kernels are compiled for, as the compilers' -march: ``BUDGETNET_MARCH``, such as 'haswell', or else 'native'."""
+    """Return the instruction set to compile for, as the compilers' -march: ``BUDGETNET_MARCH``, such as 'haswell', or else 'native'."""
     return os.environ.get("BUDGETNET_MARCH") or "native"
 
 

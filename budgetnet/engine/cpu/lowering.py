@@ -131,7 +131,7 @@ class Lowered:
 
 @dataclass(frozen=True)
 class _Reference:
-    """What a traced call gives: a value, how it is seen, and whether nothing else uses it."""
+    """Result of a traced call: a value, its layout, and whether nothing else uses it."""
 
     value: Value
     producer: Operation | None

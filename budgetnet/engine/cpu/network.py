@@ -43,10 +43,10 @@ class KernelNetwork:
         library: ctypes.CDLL | None = None,
     ) -> None:
         lowered = lower(model, image_shape)
-        self.library = library or build.load()
-        self._program = program.build(lowered, capacity, self.library)
+        self.kernels = library or build.load()
+        self._program = program.build(lowered, capacity, self.kernels)
         self._model, self._image_shape, self._capacity, self._threads = model, image_shape, capacity, threads
-        self._lanes = int(self.library.lanes())
+        self._lanes = int(self.kernels.lanes())
         self.classes = lowered.logits.channels * lowered.logits.height * lowered.logits.width
         self._scratch: Tensor = torch.empty(0)
         self._seen = 0
@@ -105,7 +105,7 @@ class KernelNetwork:
             raise ValueError(f"labels are {labels.dtype} {tuple(labels.shape)}; expected torch.int64 ({len(images)},)")
         logits = self.forward(images, training=True)
         labels, gradient, correct = labels.contiguous(), torch.empty_like(logits), ctypes.c_int64()
-        loss = self.library.cross_entropy(
+        loss = self.kernels.cross_entropy(
             ctypes.c_void_p(logits.data_ptr()),
             ctypes.c_void_p(labels.data_ptr()),
             len(logits),
@@ -125,7 +125,7 @@ class KernelNetwork:
         if len(self._scratch) < threads * size * self._lanes + 16:
             self._scratch = torch.empty(threads * size * self._lanes + 16, dtype=torch.float32)
         scratch = self._scratch.data_ptr() + -self._scratch.data_ptr() % 64
-        self.library.run_steps(
+        self.kernels.run_steps(
             steps,
             len(steps),
             images,

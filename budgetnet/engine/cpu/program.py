@@ -145,7 +145,7 @@ class _Taps:
     tap_columns: Array
 
     def reach(self, height: int, width: int) -> int:
-        """How far a tap reads beyond height × width at most."""
+        """Return how many rows or columns beyond height × width a tap reads at most."""
         low = min(int(self.rows.min() + self.tap_rows.min()), int(self.columns.min() + self.tap_columns.min()))
         bottom = int(self.rows.max() + self.tap_rows.max()) - height + 1
         right = int(self.columns.max() + self.tap_columns.max()) - width + 1
@@ -267,7 +267,7 @@ class _Builder:
     # --- memory -----------------------------------------------------------------------------------------------------------
 
     def _allocate(self) -> None:
-        """Where each value and each gradient lies.
+        """Allocate the values and the gradients.
 
         What is used up before its thread goes on to the next block lies in memory that is shared by all such values, a set a thread, and
         stays in the cache: the result of a pass that only the convolution behind it reads, which the backward pass computes again; the
