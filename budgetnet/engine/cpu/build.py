@@ -27,7 +27,10 @@ class KernelsUnavailable(Exception):
 
 
 def processor() -> str:
-    """Return the processor's model and features, on which ``-march=native`` depends: a library of another processor must not be loaded from a shared cache."""
+    """Return the processor's model and features, on which ``-march=native`` depends.
+
+    A library of another processor must not be loaded from a shared cache.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
