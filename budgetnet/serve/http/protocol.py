@@ -137,6 +137,9 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
         elif self._left is None and not self.transport.is_closing():
             self._left = self.loop.time()
+            self.pipeline.clear()
+            if self.cycle is not None:
+                self.cycle.disconnected = True  # an answer that is still being computed can no longer be written
             self.flow.resume_reading()
             self.transport.write_eof()
 
