@@ -25,7 +25,7 @@ RTX_TOOLS := torch-tensorrt-rtx==2.14.0 tensorrt_rtx==1.6.1.120 tensorrt_rtx_cu1
 	tensorrt_rtx_cu13_libs==1.6.1.120 tensorrt_rtx_cu13_bindings==1.6.1.120 dllist psutil packaging filelock
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore choices serve report tensorboard test test-arm test-rtx bench bench-serve bench-soak $(BENCHES) lint clean
+.PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore serve report tensorboard test test-arm test-rtx bench bench-serve bench-soak $(BENCHES) lint clean
 
 help: ## show this table
 	@awk 'BEGIN {FS = ":.*## "} /^[^\t#].*:.*## / {n = $$1; gsub(/\$$\(STEPS\)/, "step-01 .. step-13", n); \
@@ -77,10 +77,6 @@ keras-ports: $(READY) ## train all nineteen ports: weeks on a CPU
 
 explore: $(READY) ## search batch size × epochs and the rate of explore-separable, then its ablation and test
 	$(BUDGETNET) sweep explore --device $(DEVICE)
-
-choices: $(READY) ## repeat the comparison that chose what the write-up leaves open
-	$(BUDGETNET) run all --catalogue experiments.choices --runs runs/choices --seeds $(SEEDS) --device $(DEVICE)
-	$(BUDGETNET) report --catalogue experiments.choices --results runs/choices --out report/choices
 
 serve: $(READY) ## serve networks over HTTP, with a page to draw on: MODELS=step-13,step-09 PORT=8000
 	$(BUDGETNET) serve --models $(MODELS) --port $(PORT)

@@ -9,8 +9,9 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from budgetnet.definition import DefinitionError, Experiment, Plan, Study
+from budgetnet.definition import Conclusion, DefinitionError, Experiment, Plan, Study, definition_hash, difference
 
 
 class UnknownExperiment(LookupError):
@@ -18,11 +19,11 @@ class UnknownExperiment(LookupError):
 
 
 class Catalogue:
-    """The ordered, explicit list of experiments, and of the searches over them.
+    """The ordered, explicit list of experiments, the searches over them, and the documents' conclusions about them.
 
-    Raises DefinitionError for a duplicate name, an entry that is no experiment, or a parent or twin that does not
-    stand before its child. ``groups`` gives several experiments one name, such as a document's; ``searches`` are plans
-    and studies.
+    Raises DefinitionError for a duplicate name, an entry that is no experiment, a parent or twin that does not
+    stand before its child, or a ``same_as`` that trains something else. ``groups`` gives several experiments one name,
+    such as a document's; ``searches`` are plans and studies; the report tests the ``conclusions``.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Catalogue:
         experiments: Iterable[Experiment],
         groups: Mapping[str, Iterable[Experiment]] | None = None,
         searches: Iterable[Plan | Study] = (),
+        conclusions: Iterable[Conclusion] = (),
     ) -> None:
         self._by_name: dict[str, Experiment] = {}
         for experiment in experiments:
@@ -37,9 +39,11 @@ class Catalogue:
                 raise DefinitionError(f"the catalogue holds {experiment!r}; expected an Experiment")
             if experiment.name in self._by_name:
                 raise DefinitionError(f"the catalogue holds two experiments named {experiment.name!r}; give one another name")
-            for role, name in (("parent", experiment.parent), ("twin_of", experiment.twin_of)):
+            for role in ("parent", "twin_of", "same_as"):
+                name = getattr(experiment, role)
                 if name is not None and name not in self._by_name:
                     raise DefinitionError(f"{experiment.name}.{role} is {name!r}, which does not stand before it in the catalogue")
+            self._check_same(experiment)
             self._by_name[experiment.name] = experiment
         self._groups: dict[str, tuple[str, ...]] = {}
         for name, given in (groups or {}).items():
@@ -51,6 +55,22 @@ class Catalogue:
             if name in self._by_name or name == "all" or not set(members) <= set(self._by_name):
                 raise DefinitionError(f"the catalogue's group {name!r} has an experiment's name, or holds what is not in the catalogue")
         self.plans, self.studies = _searches(searches)
+        self.conclusions = tuple(conclusions)
+        for conclusion in self.conclusions:
+            unknown = [name for name in (*conclusion.first, *conclusion.second) if name not in self._by_name]
+            if unknown:
+                raise DefinitionError(f"the conclusion {conclusion.sentence!r} names {unknown[0]!r}, which is not in the catalogue")
+
+    def _check_same(self, experiment: Experiment) -> None:
+        """Raise DefinitionError where ``same_as`` names an experiment that trains something else, or one without runs of its own."""
+        if experiment.same_as is None:
+            return
+        other = self._by_name[experiment.same_as]
+        if other.same_as is not None:
+            raise DefinitionError(f"{experiment.name}.same_as is {other.name!r}, which is the same as {other.same_as!r}; name that one")
+        if definition_hash(experiment) != definition_hash(other):
+            changed = ", ".join(difference(other, experiment))
+            raise DefinitionError(f"{experiment.name}.same_as is {other.name!r}; expected the same training, but they differ in {changed}")
 
     def __iter__(self) -> Iterator[Experiment]:
         return iter(self._by_name.values())
@@ -115,7 +135,7 @@ def _searches(searches: Iterable[Plan | Study]) -> tuple[dict[str, Plan], dict[s
 
 
 def load(source: str) -> Catalogue:
-    """The CATALOGUE of a package, with its GROUPS, STUDIES and PLANS where it has them.
+    """The CATALOGUE of a package, with its GROUPS, STUDIES, PLANS and CONCLUSIONS where it has them.
 
     ``source`` is a folder with an ``__init__.py``, a ``.py`` file, or a module's name.
 
@@ -136,11 +156,12 @@ def load(source: str) -> Catalogue:
     entries = getattr(module, "CATALOGUE", None)
     if not isinstance(entries, tuple | list):
         raise DefinitionError(f"{source!r} defines no CATALOGUE; expected CATALOGUE = (experiment, …)")
-    return Catalogue(entries, _groups(module, source), (*_listed(module, "STUDIES", source), *_listed(module, "PLANS", source)))
+    searches = (*_listed(module, "STUDIES", source), *_listed(module, "PLANS", source))
+    return Catalogue(entries, _groups(module, source), searches, _listed(module, "CONCLUSIONS", source))
 
 
-def _listed(module: ModuleType, name: str, source: str) -> Sequence[Plan | Study]:
-    """A module's STUDIES or PLANS; a single one without its comma is no tuple."""
+def _listed(module: ModuleType, name: str, source: str) -> Sequence[Any]:
+    """A module's STUDIES, PLANS or CONCLUSIONS; a single one without its comma is no tuple."""
     found = getattr(module, name, ())
     if not isinstance(found, tuple | list):
         raise DefinitionError(f"{source!r} has {name} = {_brief(found)}; expected {name} = ({name[:-1].lower().replace('ie', 'y')}, …)")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["AimVerdict", "Comparison", "ReproductionVerdict", "aim_verdict", "compare", "reproduction_verdict"]
+__all__ = ["AimVerdict", "Comparison", "ReproductionVerdict", "aim_verdict", "compare", "prediction_interval", "reproduction_verdict"]
 
 MIN_SEEDS = 3  # fewer seeds say too little about their spread to support a verdict
 CONFIDENCE = 0.95
@@ -136,10 +136,20 @@ def reproduction_verdict(accuracies: Sequence[float], reported: float | None) ->
     difference = mean - reported
     if n < MIN_SEEDS or sd is None:
         return ReproductionVerdict("indicated", f"indicated: {_direction(difference)}", n, reported, mean, sd, None, None, difference)
-    reach = _t((1 + CONFIDENCE) / 2, n - 1) * sd * math.sqrt(1 + 1 / n)
-    lower, upper = mean - reach, mean + reach
+    lower, upper = _of_one_more(n, mean, sd)
     word = "exceeded" if reported < lower - ROUNDING else "not reproduced" if reported > upper + ROUNDING else "reproduced"
     return ReproductionVerdict(word, word, n, reported, mean, sd, lower, upper, difference)
+
+
+def prediction_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The two-sided 95 % prediction interval of one more run; None under three values. ValueError for one that is not finite."""
+    n, mean, sd = _describe(values)
+    return None if mean is None or sd is None or n < MIN_SEEDS else _of_one_more(n, mean, sd)
+
+
+def _of_one_more(n: int, mean: float, sd: float) -> tuple[float, float]:
+    reach = _t((1 + CONFIDENCE) / 2, n - 1) * sd * math.sqrt(1 + 1 / n)
+    return mean - reach, mean + reach
 
 
 def compare(first: Sequence[float], second: Sequence[float]) -> Comparison:

@@ -39,7 +39,7 @@ def find_weights(roots: Sequence[Path], experiment: Experiment, seed: int | None
     """The weights of the experiment's first finished run of the present definition, by root, then by seed."""
     stale = 0
     for root in roots:
-        found = root.glob(f"{experiment.name}/seed-{'*' if seed is None else seed}")
+        found = root.glob(f"{experiment.runs_name}/seed-{'*' if seed is None else seed}")
         for directory in sorted(found, key=lambda path: (len(path.name), path.name)):
             result = read_result(directory)
             weights = [directory / name for name in ("weights.safetensors", "checkpoint.pt") if (directory / name).exists()]

@@ -1,5 +1,6 @@
 """The shipped catalogue: the explicit, ordered list of experiments."""
 
+from .conclusions import CONCLUSIONS
 from .convnets import CONVNETS
 from .explore import EXPLORE
 from .lenet import LENETS
@@ -10,6 +11,8 @@ from .separable import SEPARABLES
 
 PORTS = (*SEPARABLES, *LENETS, *CONVNETS, *MLPS)
 CATALOGUE = (*STEPS, *TWINS, *PORTS)
+
+__all__ = ["CATALOGUE", "CONCLUSIONS", "GROUPS", "PLANS"]
 
 # Names for several experiments at once: `budgetnet run progression`.
 GROUPS = {

@@ -1,9 +1,9 @@
 """The pointwise twins: each step's recipe and budget, spent on the network that the write-up describes in words.
 
-The write-up lists 1×1 convolutions that consolidate channels before each pooling, yet its counts are those of six 3×3
-convolutions without any. A twin has them: 3×3, 3×3, 1×1, pool, twice, then 3×3, 3×3, global average pooling and a 1×1
-classifier. (The classifier stands before the average in the module: both are linear, so the order changes nothing.)
-A twin has at most its step's parameters and at least nine tenths of them.
+The write-up lists a 1×1 convolution that consolidates channels among the structures of each step; no notebook has one.
+A twin has them: 3×3, 3×3, 1×1, pool, twice, then 3×3, 3×3, global average pooling and a 1×1 classifier.
+(The classifier stands before the average in the module: both are linear, so the order changes nothing.) A twin has at
+most its step's parameters and at least nine tenths of them.
 """
 
 from dataclasses import replace
@@ -20,9 +20,9 @@ WIDTHS: dict[str, tuple[tuple[int, ...], tuple[int, int]]] = {
     **{f"step-{number:02d}": ((14, 14, 14, 14, 14, 14), (10, 10)) for number in range(2, 9)},
     "step-09": ((12, 12, 13, 13, 15, 15), (9, 9)),
     "step-10": ((10, 10, 12, 12, 12, 12), (8, 8)),
-    "step-11": ((10, 10, 12, 12, 13, 13), (8, 8)),
-    "step-12": ((11, 11, 12, 12, 12, 12), (8, 8)),
-    "step-13": ((10, 10, 11, 11, 13, 13), (8, 8)),
+    "step-11": ((10, 12, 12, 12, 12, 13), (8, 9)),
+    "step-12": ((10, 11, 12, 12, 12, 12), (8, 9)),
+    "step-13": ((10, 10, 12, 12, 12, 12), (8, 8)),
 }
 
 
@@ -34,6 +34,7 @@ def twin(step: Experiment) -> Experiment:
         model=replace(step.model, widths=widths, consolidate=consolidate, classifier_kernel=1),
         budget=Budget(bound=step.budget.exact),
         twin_of=step.name,
+        same_as=f"{step.same_as}-pointwise" if step.same_as else None,
         marks=(Mark("model.widths", "chosen", WHY), Mark("model.consolidate", "chosen", WHY)),
         notes=f"The same budget as {step.name}, spent with 1×1 convolutions.",
     )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from dataclasses import fields
 from typing import Any
 
 from budgetnet.catalogue import Catalogue
@@ -20,7 +19,7 @@ def list_experiments(arguments: Namespace, catalogue: Catalogue) -> int:
     rows: Any = [("experiment", "data", "parameters", "bound", "aim", "reported", "notes")]
     for e in catalogue:
         aim = None if e.aim is None else f"{e.aim.accuracy:g} %"
-        reported = None if e.reported is None else f"{e.reported.validation_accuracy:.2f} %"
+        reported = None if e.reported is None else f"{e.reported.announced:.2f} %"
         rows.append((e.name, e.data_set.name, e.budget.exact, e.budget.bound, aim, reported, e.notes))
     print(aligned(rows, right={2, 3, 4, 5}))
     return 0
@@ -31,7 +30,7 @@ def _summary(experiment: Experiment) -> dict[str, Any]:
         "name": experiment.name, "parent": experiment.parent, "twin_of": experiment.twin_of, "data_set": experiment.data_set.name,
         "exact": experiment.budget.exact, "bound": experiment.budget.bound,
         "aim": None if experiment.aim is None else experiment.aim.accuracy,
-        "reported": None if experiment.reported is None else experiment.reported.validation_accuracy,
+        "reported": None if experiment.reported is None else experiment.reported.announced,
         "notes": experiment.notes,
     }  # fmt: skip
 
@@ -98,31 +97,60 @@ def _show_prose(experiment: Experiment, catalogue: Catalogue) -> None:
     if experiment.aim is not None:
         print(f"aim: {experiment.aim.accuracy:g} % ({experiment.aim.text})")
     if experiment.reported is not None:
-        print(f"reported: {', '.join(_said(experiment.reported))}")
+        print("\n".join(_reported_lines(experiment.reported)))
     if experiment.parent is not None:
         print(f"differs from {experiment.parent} in: {', '.join(difference(catalogue[experiment.parent], experiment)) or 'nothing'}")
+    if experiment.same_as is not None:
+        print(f"trains exactly what {experiment.same_as} trains, and shares its runs")
     print()
 
 
-def _said(reported: Reported) -> list[str]:
-    """What the source reports, figure by figure: accuracies in percent, losses in nats."""
-    figures = {field.name: getattr(reported, field.name) for field in fields(reported)}
+def _reported_lines(reported: Reported) -> list[str]:
+    """The source's figures, accuracies in percent and losses in nats: of the last epoch, of the best one, of further runs."""
+    lines = [f"reported, last epoch: {', '.join(f'{name} {text}' for name, text in _figures(reported).items())}"]
+    if reported.best_validation_accuracy is not None:
+        announced = ", which the source announces" if reported.announces == "best" else ""
+        train = f", train accuracy {reported.best_train_accuracy:.2f} %" if reported.best_train_accuracy is not None else ""
+        lines.append(f"reported, highest of any epoch: validation accuracy {reported.best_validation_accuracy:.2f} %{train}{announced}")
+    for curve in reported.curves[1:]:
+        lines.append(f"reported, {curve.run}, last epoch: validation accuracy {curve.validation_accuracy[-1]:.2f} %")
+    return lines
+
+
+def _figures(reported: Reported) -> dict[str, str]:
+    """The figures of the last epoch as they are written, by name."""
+    names = ("validation_accuracy", "train_accuracy", "validation_loss", "train_loss", "test_accuracy")
+    values = {name: getattr(reported, name) for name in names}
     units = {"accuracy": lambda value: f"{value:.2f} %", "loss": lambda value: f"{value:.4f}"}
-    return [f"{name.replace('_', ' ')} {units[name.rpartition('_')[2]](value)}" for name, value in figures.items() if value is not None]
+    return {name.replace("_", " "): units[name.rpartition("_")[2]](value) for name, value in values.items() if value is not None}
 
 
 def diff(arguments: Namespace, catalogue: Catalogue) -> int:
-    """What differs, by dotted name; two equal definitions print so and are no error."""
+    """What differs, by dotted name. Two equal definitions are no error: of them the reported figures are compared."""
     found = difference(catalogue[arguments.before], catalogue[arguments.after])
     if arguments.json:
         print(json.dumps({name: [plain(before), plain(after)] for name, (before, after) in found.items()}, indent=1))
         return 0
+    rows = [(name, *_side_by_side(before, after)) for name, (before, after) in found.items()]
     if not found:
         print(f"{arguments.before} and {arguments.after} train the same network in the same way")
-        return 0
-    rows = [(name, *_side_by_side(before, after)) for name, (before, after) in found.items()]
-    print(aligned([("field", arguments.before, arguments.after), *rows], right=set()))
+        rows = _reported_differences(catalogue[arguments.before].reported, catalogue[arguments.after].reported)
+    if rows:
+        print(aligned([("field", arguments.before, arguments.after), *rows], right=set()))
     return 0
+
+
+def _reported_differences(before: Reported | None, after: Reported | None) -> list[tuple[str, str, str]]:
+    """The reported figures in which two sources of one definition differ."""
+    sides = [{} if side is None else _figures(side) | _best(side) for side in (before, after)]
+    names = dict.fromkeys([*sides[0], *sides[1]])
+    pairs = [(f"reported {name}", *(side.get(name, "–") for side in sides)) for name in names]
+    return [(name, a, b) for name, a, b in pairs if a != b]
+
+
+def _best(reported: Reported) -> dict[str, str]:
+    best = reported.best_validation_accuracy
+    return {} if best is None else {"best validation accuracy": f"{best:.2f} %"}
 
 
 def _side_by_side(before: Any, after: Any) -> tuple[str, str]:

@@ -47,7 +47,8 @@ def run(arguments: Namespace, catalogue: Catalogue) -> int:
         experiments = _with_data(experiments, arguments, options)
     except tuple(STATUS) as error:
         return complain(error, status_of(error))
-    jobs = [Job(experiment, seed) for experiment in experiments for seed in arguments.seeds]
+    trained = {e.runs_name: catalogue[e.runs_name] if e.same_as else e for e in experiments}
+    jobs = [Job(experiment, seed) for experiment in trained.values() for seed in arguments.seeds]
     together = trains_together(options.settings) and arguments.workers is None
     workers = 1 if together else workers_for(len(jobs), options.settings.device, arguments.workers)
     if workers == 1 and options.settings.device == "cpu":
@@ -84,6 +85,7 @@ def _with_data(experiments: Sequence[Experiment], arguments: Namespace, options:
             experiment = replace(
                 experiment,
                 name=f"{experiment.name}{FALLBACK}",
+                same_as=None,
                 data_set=DIGITS,
                 aim=None,
                 reported=None,
@@ -115,10 +117,12 @@ def report_failures(outcomes: Sequence[Outcome]) -> int:
 def _report_verdicts(experiments: Sequence[Experiment], outcomes: Sequence[Outcome], assert_aim: bool) -> int:
     status = OK
     for experiment in experiments:
-        results = [outcome for outcome in outcomes if isinstance(outcome, Result) and outcome.experiment == experiment.name]
+        results = [outcome for outcome in outcomes if isinstance(outcome, Result) and outcome.experiment == experiment.runs_name]
         if not results:
             continue
         print()
+        if experiment.same_as is not None:
+            print(f"{experiment.name} trains exactly what {experiment.same_as} does; the runs are those of {experiment.same_as}")
         print("\n".join(verdict_lines(experiment, results)))
         if experiment.data_set is DIGITS and experiment.name.endswith(FALLBACK):
             print("  on scikit-learn's small digits, NOT on MNIST: this says nothing about the aim")

@@ -43,13 +43,16 @@ def derive(parent: Experiment, name: str, **changes: Any) -> Experiment:
     """The experiment ``name``: ``parent`` plus named changes.
 
     What is a statement about the parent itself (reported figures, marks, notes, twin) is not inherited, except
-    marks of fields that did not change. Raises DefinitionError for a field that does not exist or cannot be so.
+    inferred and chosen marks of fields that did not change. Raises DefinitionError for a field that does not exist or cannot be so.
     """
-    own = {"name": name, "parent": parent.name, "reported": None, "notes": "", "twin_of": None, "marks": ()}
+    own = {"name": name, "parent": parent.name, "reported": None, "notes": "", "twin_of": None, "same_as": None, "marks": ()}
     child = _apply(parent, {**own, **changes}, "")
     changed = difference(parent, child)
     stated = {mark.field for mark in child.marks}
-    kept = [mark for mark in parent.marks if mark.field not in stated and not any(_touches(dotted, mark.field) for dotted in changed)]
+    kept = [
+        mark for mark in parent.marks
+        if mark.kind != "contradicted" and mark.field not in stated and not any(_touches(dotted, mark.field) for dotted in changed)
+    ]  # fmt: skip
     return dataclasses.replace(child, marks=(*kept, *child.marks))
 
 

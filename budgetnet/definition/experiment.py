@@ -10,6 +10,7 @@ from typing import Any
 from budgetnet.definition.checks import DefinitionError, is_count, is_number, one_of, require
 from budgetnet.definition.data_set import DataSet
 from budgetnet.definition.recipe import Recipe
+from budgetnet.definition.reported import Reported
 
 COMPARED = ("data_set", "model", "recipe", "budget")
 
@@ -44,32 +45,11 @@ class Aim:
 
 
 @dataclass(frozen=True)
-class Reported:
-    """What the source reports: accuracies in percent, losses in nats, of a single run unless its notes say otherwise.
-
-    ``validation_*`` are of the images that the protocol validates on, ``test_accuracy`` of the test set where those
-    are held-out ones.
-    """
-
-    validation_accuracy: float
-    train_accuracy: float | None = None
-    validation_loss: float | None = None
-    train_loss: float | None = None
-    test_accuracy: float | None = None
-
-    def __post_init__(self) -> None:
-        require(self, "validation_accuracy", lambda v: is_number(v) and 0 < v <= 100, "percent in (0, 100]")
-        for name in ("train_accuracy", "test_accuracy"):
-            require(self, name, lambda v: v is None or (is_number(v) and 0 < v <= 100), "percent in (0, 100], or None")
-        for name in ("train_loss", "validation_loss"):
-            require(self, name, lambda v: v is None or (is_number(v) and v >= 0), "nats, at least 0, or None")
-
-
-@dataclass(frozen=True)
 class Mark:
-    """Says of a field (by dotted name) that its value was not given by the source.
+    """Says of a field (by dotted name) that the source does not simply give its value.
 
     ``inferred``: follows from other facts of the source. ``chosen``: decided by us, by measurement or convention.
+    ``contradicted``: the source gives another value elsewhere; this one was run.
     """
 
     field: str
@@ -77,12 +57,16 @@ class Mark:
     why: str
 
     def __post_init__(self) -> None:
-        require(self, "kind", lambda v: v in ("inferred", "chosen"), "'inferred' or 'chosen'")
+        require(self, "kind", lambda v: v in ("inferred", "chosen", "contradicted"), "'inferred', 'chosen' or 'contradicted'")
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One frozen definition; ``model`` is a frozen description whose ``build(image_shape, classes)`` gives the module."""
+    """One frozen definition; ``model`` is a frozen description whose ``build(image_shape, classes)`` gives the module.
+
+    ``same_as`` names an earlier experiment that trains exactly the same. Both share the runs of that one, and differ
+    in aims, reported figures and prose only.
+    """
 
     name: str
     data_set: DataSet
@@ -93,6 +77,7 @@ class Experiment:
     reported: Reported | None = None
     parent: str | None = None
     twin_of: str | None = None
+    same_as: str | None = None
     source: str = ""
     marks: tuple[Mark, ...] = ()
     notes: str = ""
@@ -110,6 +95,11 @@ class Experiment:
         for mark in self.marks:
             if mark.field not in known and not any(name.startswith(mark.field + ".") for name in known):
                 raise DefinitionError(f"Experiment.marks of {self.name} names {mark.field!r}; expected one of {', '.join(known)}")
+
+    @property
+    def runs_name(self) -> str:
+        """The name of the experiment whose runs stand for this one: its own, or that of ``same_as``."""
+        return self.same_as or self.name
 
 
 def is_model_description(value: Any) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.catalogue import Catalogue
-from budgetnet.report import experiment_page, page, results_table, tables
+from budgetnet.definition import Conclusion
+from budgetnet.report import conclusions, convergence_table, experiment_page, page, reproduction_table, results_table, tables
 from budgetnet.report.collect import Pair, Row, collect, twins
 from budgetnet.report.markup import page_file
 from budgetnet.study_results import STUDY, find
@@ -59,12 +60,20 @@ def build(catalogue: Catalogue, roots: list[Path], out: Path) -> Summary:
             own["curves"] = pictures[CURVES + name]
         contents |= {f"{PLOTS}/{name}/{kind}.png": picture for kind, picture in own.items()}
         contents[page_file(name)] = experiment_page.render(row, own, remark or drawn_remark).encode()
-    contents["summary.md"] = tables.markdown(summary.rows, summary.pairs, results_table.markdown(summary.rows)).encode()
+    contents["summary.md"] = tables.markdown(summary.rows, summary.pairs, parts(summary.rows, catalogue.conclusions)).encode()
     contents["summary.csv"] = tables.csv_text(summary.rows).encode()
-    contents["index.html"] = page.render(summary.rows, summary.pairs, pictures, remark, has_searches(roots)).encode()
+    contents["index.html"] = page.render(summary.rows, summary.pairs, pictures, remark, has_searches(roots), catalogue.conclusions).encode()
     files = [replace(out / name, content) for name, content in contents.items()]
     remove_old(out, set(files))
     return Summary(summary.rows, summary.pairs, tuple(files))
+
+
+def parts(rows: Sequence[Row], documented: Sequence[Conclusion]) -> dict[str, list[str]]:
+    """The further tables of ``summary.md`` by their title."""
+    return {
+        "Reproduction, like with like": reproduction_table.markdown(rows), "Stability and convergence": convergence_table.markdown(rows),
+        "Losses and accuracies": results_table.markdown(rows), "The documents' conclusions": conclusions.markdown(documented, rows),
+    }  # fmt: skip
 
 
 def has_searches(roots: Sequence[Path]) -> bool:

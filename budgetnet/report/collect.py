@@ -15,11 +15,12 @@ from functools import cached_property
 from pathlib import Path
 
 from budgetnet.catalogue import Catalogue
+from budgetnet.convergence import Convergence, convergence
 from budgetnet.definition import Experiment, definition_hash
 from budgetnet.diagnostics.record import Diagnostics
 from budgetnet.report.diagnosed import first_record
 from budgetnet.results import Result, ResultError, read_result
-from budgetnet.verdict import MIN_SEEDS, AimVerdict, Comparison, ReproductionVerdict, aim_verdict, compare, reproduction_verdict
+from budgetnet.verdict import MIN_SEEDS, ROUNDING, AimVerdict, Comparison, ReproductionVerdict, aim_verdict, compare, reproduction_verdict
 
 OWN_RUNS = "your runs"
 
@@ -71,9 +72,14 @@ class Row:
         return [result.last.validation_accuracy for result in self.results]
 
     @property
+    def best_accuracies(self) -> list[float]:
+        """The highest validation accuracy of any epoch of every seed, in percent: what a document's best epoch is compared with."""
+        return [result.best.validation_accuracy for result in self.results]
+
+    @property
     def best_mean(self) -> float | None:
         """The mean of the seeds' best epochs, in percent; for information."""
-        return mean([result.best.validation_accuracy for result in self.results])
+        return mean(self.best_accuracies)
 
     @property
     def seconds(self) -> float | None:
@@ -99,8 +105,27 @@ class Row:
 
     @cached_property
     def reproduction(self) -> ReproductionVerdict:
+        """The document's last epoch against our last epochs."""
         reported = self.experiment.reported
         return reproduction_verdict(self.accuracies, reported.validation_accuracy if reported else None)
+
+    @cached_property
+    def best_reproduction(self) -> ReproductionVerdict:
+        """The document's best epoch against our best epochs."""
+        reported = self.experiment.reported
+        return reproduction_verdict(self.best_accuracies, reported.best_validation_accuracy if reported else None)
+
+    @cached_property
+    def convergences(self) -> list[Convergence]:
+        """Stability and speed of convergence of every run that counts."""
+        aim = self.experiment.aim.accuracy if self.experiment.aim else None
+        return [convergence([record.validation_accuracy for record in result.epochs], aim) for result in self.results]
+
+    @property
+    def announcing(self) -> int | None:
+        """In how many runs the best epoch reaches the aim; None without an aim or runs."""
+        aim = self.experiment.aim
+        return sum(value >= aim.accuracy - ROUNDING for value in self.best_accuracies) if aim and self.results else None
 
 
 @dataclass(frozen=True)
@@ -165,7 +190,7 @@ def read_shelf(root: Path, experiment: Experiment) -> Shelf:
     partial: list[Result] = []
     stale: list[Result] = []
     problems: list[str] = []
-    for directory in sorted((root / experiment.name).glob("seed-*"), key=lambda path: (len(path.name), path.name)):
+    for directory in sorted((root / experiment.runs_name).glob("seed-*"), key=lambda path: (len(path.name), path.name)):
         if re.fullmatch(r"seed-\d+", directory.name) is None:
             continue
         try:
@@ -188,7 +213,7 @@ def check(result: Result, directory: Path, experiment: Experiment) -> None:
     A run directory that was copied under another seed would otherwise count as a further, independent seed.
     """
     where = f"{directory.parent.name}/{directory.name}"
-    if result.experiment != experiment.name or f"seed-{result.seed}" != directory.name:
+    if result.experiment != experiment.runs_name or f"seed-{result.seed}" != directory.name:
         raise ResultError(f"{where} holds the result of {result.experiment}/seed-{result.seed}; move it back and report again")
     for record in result.epochs:
         for value in (record.validation_accuracy, record.train_accuracy, record.validation_loss, record.train_loss, record.seconds):

@@ -1,9 +1,13 @@
-"""Loss and accuracy against epoch, training and validation together: all seeds thin, their mean thick."""
+"""Loss and accuracy against epoch, training and validation together: all seeds thin, their mean thick.
+
+Where the document prints a curve, it is drawn over ours, whose 95 % prediction interval of a single run is the band behind.
+"""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -12,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from budgetnet.report.axes import AIM, FAINT, INK, TRAIN, VALIDATION, accuracy_axis, new_figure, png, style
 from budgetnet.report.collect import Row, counted
 from budgetnet.results import EpochRecord, Result
+from budgetnet.verdict import prediction_interval
 
 LEAST_LOSS = 1e-6  # nats; a loss of 0 has no place on a logarithmic axis
 LOWEST_ACCURACY = 80.0  # percent; what is below would press the interesting end together
@@ -27,10 +32,12 @@ def curves(row: Row) -> bytes | None:
     loss_axes, accuracy_axes = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.15, top=0.80, wspace=0.19)
     loss_axes.set_yscale("log")
-    draw(loss_axes, results, lambda r: max(r.train_loss, LEAST_LOSS), TRAIN)
-    draw(loss_axes, results, lambda r: max(r.validation_loss, LEAST_LOSS), VALIDATION)
-    draw(accuracy_axes, results, lambda r: r.train_accuracy, TRAIN)
-    draw(accuracy_axes, results, lambda r: r.validation_accuracy, VALIDATION)
+    documents = row.experiment.reported.curves if row.experiment.reported else ()
+    for axes, quantity, least in ((loss_axes, "loss", LEAST_LOSS), (accuracy_axes, "accuracy", 0.0)):
+        for part, colour in (("train", TRAIN), ("validation", VALIDATION)):
+            draw(axes, results, lambda r, name=f"{part}_{quantity}", least=least: max(getattr(r, name), least), colour)
+            for number, document in enumerate(documents):
+                draw_document(axes, getattr(document, f"{part}_{quantity}"), colour, number)
     style(loss_axes, "loss (nats)")
     style(accuracy_axes, "accuracy (%)")
     scale(accuracy_axes, row, results)
@@ -42,7 +49,17 @@ def curves(row: Row) -> bytes | None:
         axes.set_xlabel("epoch", fontsize=8, color=INK)
     names = ((TRAIN, "training (mean over the epoch)"), (VALIDATION, "validation"))
     handles = [Line2D([], [], color=colour, lw=2, label=name) for colour, name in names]
-    figure.legend(handles=handles, loc="upper right", ncols=2, fontsize=8, frameon=False, bbox_to_anchor=(0.99, 1.0), labelcolor=INK)
+    for number, document in enumerate(documents):
+        handles.append(Line2D([], [], **document_style(INK, number), label=f"the document: {document.run}"))
+    figure.legend(
+        handles=handles,
+        loc="upper right",
+        ncols=len(handles),
+        fontsize=8,
+        frameon=False,
+        bbox_to_anchor=(0.99, 1.0),
+        labelcolor=INK,
+    )
     state = "" if row.results else ", unfinished"
     figure.text(0.012, 0.935, f"{row.experiment.name}: {counted(len(results), 'seed')}{state}", fontsize=9, color=FAINT)
     return png(figure)
@@ -57,12 +74,37 @@ def draw(axes: Axes, results: Sequence[Result], pick: Pick, colour: str) -> None
             by_epoch.setdefault(record.epoch, []).append(pick(record))
     epochs = sorted(by_epoch)
     means = [statistics.fmean(by_epoch[epoch]) for epoch in epochs]
+    intervals = {epoch: prediction_interval(by_epoch[epoch]) for epoch in epochs}
+    band = [(epoch, *interval) for epoch, interval in intervals.items() if interval is not None]
+    if band:
+        axes.fill_between(*zip(*band, strict=True), color=colour, alpha=0.13, lw=0, zorder=0)
     axes.plot(epochs, means, color=colour, lw=1.9, marker="o" if len(epochs) < 4 else None, markersize=3.5)
+
+
+def draw_document(axes: Axes, values: Sequence[float], colour: str, number: int) -> None:
+    """One quantity of a document's curve, from the first epoch on; nothing where it does not print it."""
+    if values:
+        axes.plot(range(1, len(values) + 1), values, **document_style(colour, number), zorder=4)
+
+
+def document_style(colour: str, number: int) -> dict[str, Any]:
+    """How the document's runs are drawn: dots on a dashed line, the second run with other dots."""
+    return {
+        "color": colour,
+        "lw": 0.9,
+        "ls": (0, (3, 2)),
+        "marker": "os^"[number % 3],
+        "ms": 3.2,
+        "mec": INK,
+        "mew": 0.6,
+    }
 
 
 def scale(axes: Axes, row: Row, results: Sequence[Result]) -> None:
     """The accuracy axis with the aim drawn in; values below 80 % are left outside once something is above."""
     values = [value for result in results for r in result.epochs for value in (r.train_accuracy, r.validation_accuracy)]
+    values += [value for curve in (row.experiment.reported.curves if row.experiment.reported else ())
+               for value in (*curve.train_accuracy, *curve.validation_accuracy)]  # fmt: skip
     aim = row.experiment.aim
     if aim is not None:
         axes.axhline(aim.accuracy, color=AIM, lw=1, ls=(0, (4, 3)), zorder=1)

@@ -15,6 +15,7 @@ DPI = 144  # of the pictures
 BADGES = {
     "met": "good", "reproduced": "good", "missed": "bad", "not reproduced": "bad", "open": "wait", "exceeded": "more", "indicated": "hint",
     "stale": "wait", "partial": "hint", "unreadable": "bad",
+    "holds": "good", "does not hold": "bad", "not indicated": "hint",
 }  # fmt: skip
 
 

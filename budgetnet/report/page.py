@@ -10,8 +10,8 @@ from importlib import resources
 from string import Template
 
 from budgetnet import __version__
-from budgetnet.definition import Mark
-from budgetnet.report import results_table
+from budgetnet.definition import Conclusion, Mark
+from budgetnet.report import conclusions, convergence_table, reproduction_table, results_table
 from budgetnet.report.collect import Pair, Row, counted
 from budgetnet.report.markup import badge, cell, page_file, phrases, picture, small, table
 from budgetnet.report.sections import mark_part, section, status_badge
@@ -21,7 +21,7 @@ from budgetnet.report.words import change_phrases, number_marks, validation_labe
 COLUMNS = (
     ("experiment <small>source</small>", ""), ("change", ""), ("parameters <small>bound</small>", "num"),
     ("ours&nbsp;% <small>last epoch</small>", "num"), ("best&nbsp;% <small>for information</small>", "num"),
-    ("aim&nbsp;%", "num"), ("verdict", ""), ("reported&nbsp;%", "num"), ("verdict", ""),
+    ("aim&nbsp;%", "num"), ("verdict", ""), ("reported&nbsp;% <small>last epoch</small>", "num"), ("verdict", ""),
     ("time <small>s/run</small>", "num"), ("results from", ""),
 )  # fmt: skip
 PAIR_COLUMNS = (
@@ -30,11 +30,19 @@ PAIR_COLUMNS = (
 )  # fmt: skip
 
 
-def render(rows: Sequence[Row], pairs: Sequence[Pair], pictures: Mapping[str, bytes], remark: str = "", searches: bool = False) -> str:
+def render(
+    rows: Sequence[Row],
+    pairs: Sequence[Pair],
+    pictures: Mapping[str, bytes],
+    remark: str = "",
+    searches: bool = False,
+    documented: Sequence[Conclusion] = (),
+) -> str:
     """The page as HTML.
 
     ``pictures`` are PNGs: 'overview', 'parameters' and 'curves-<experiment>', any of which may be absent; ``remark``
-    is a sentence that says why, if none could be drawn. ``searches``: there is a page of searches beside this one.
+    is a sentence that says why, if none could be drawn. ``searches``: there is a page of searches beside this one. ``documented`` are
+    the documents' conclusions to be tested.
     """
     numbers = number_marks(row.experiment for row in rows)
     files = resources.files("budgetnet.report")
@@ -47,7 +55,10 @@ def render(rows: Sequence[Row], pairs: Sequence[Pair], pictures: Mapping[str, by
         overview=picture(pictures.get("overview"), "final accuracy of every experiment", "wide"),
         parameters=picture(pictures.get("parameters"), "parameters against accuracy", "wide") or missing,
         twins=twin_part(pairs),
+        reproduction=reproduction_table.html(rows),
+        convergence=convergence_table.html(rows),
         losses=results_table.html(rows),
+        conclusions=conclusions.html(documented, rows),
         searches='<p><a href="sweeps.html">Searches: maps, curves and tables of the studies</a></p>' if searches else "",
         experiments="\n".join(section(row, pictures.get(f"curves-{row.experiment.name}"), numbers) for row in rows),
         marks=mark_part(numbers),

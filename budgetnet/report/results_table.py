@@ -17,8 +17,8 @@ from budgetnet.report.tables import NOTHING, markdown_table
 from budgetnet.results import Result
 
 COLUMNS = (
-    "experiment", "hidden layers", "train loss", "train %", "reported", "loss", "reported", "accuracy %", "reported", "test loss", "test %",
-    "reported", "verdict",
+    "experiment", "hidden layers", "train loss", "reported", "train %", "reported", "loss", "reported", "accuracy %", "reported",
+    "test loss", "test %", "reported", "verdict",
 )  # fmt: skip
 LEFT = {"experiment", "hidden layers", "verdict"}
 RIGHT = set(COLUMNS) - LEFT
@@ -36,7 +36,7 @@ class Measure:
 
 
 MEASURES = (
-    Measure(lambda result: result.last.train_loss, 4, None),
+    Measure(lambda result: result.last.train_loss, 4, "train_loss"),
     Measure(lambda result: result.last.train_accuracy, 2, "train_accuracy"),
     Measure(lambda result: result.last.validation_loss, 4, "validation_loss"),
     Measure(lambda result: result.last.validation_accuracy, 2, "validation_accuracy"),

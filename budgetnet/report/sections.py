@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from html import escape
 
 from budgetnet.definition import Mark
-from budgetnet.report.collect import Row
+from budgetnet.report.collect import Row, counted
 from budgetnet.report.markup import badge, cell, footnotes, page_file, phrases, picture, small, table
-from budgetnet.report.tables import count, duration, percent, spread
+from budgetnet.report.tables import MARKS, count, duration, percent, spread
 from budgetnet.report.words import change_phrases, definition_lines, validation_label, value_text
 from budgetnet.results import Result
 
@@ -58,7 +58,7 @@ def facts(row: Row, numbers: dict[Mark, int]) -> str:
         ("source", escape(experiment.source)),
         ("results from", results_from(row)),
         ("twin of", escape(experiment.twin_of or "")),
-        ("not in the source", "<br>".join(f"{mark_text(mark)}{footnotes([mark], numbers)}" for mark in experiment.marks)),
+        ("marked", "<br>".join(f"{mark_text(mark)}{footnotes([mark], numbers)}" for mark in experiment.marks)),
         ("notes", escape(experiment.notes)),
         ("left out", "<br>".join(map(escape, row.notes))),
     ]
@@ -83,7 +83,8 @@ def aim(row: Row) -> str:
     numbers = ""
     if found.lower is not None:
         numbers = f" {small(f'one-sided 95 % bounds of the mean: {found.lower:.3f} and {found.upper:.3f} %')}"
-    return f"{asked.accuracy:.2f} %{words} {badge(found.word, found.text)}{numbers}"
+    announced = small(f"the best epoch reaches it in {row.announcing} of {counted(len(row.results), 'run')}") if row.results else ""
+    return f"{asked.accuracy:.2f} %{words} {badge(found.word, found.text)}{numbers} {announced}"
 
 
 def reproduction(row: Row) -> str:
@@ -93,7 +94,9 @@ def reproduction(row: Row) -> str:
     numbers = ""
     if found.lower is not None:
         numbers = f" {small(f'95 % of single runs are expected in {found.lower:.3f} … {found.upper:.3f} %')}"
-    return f"reported {found.reported:.2f} % {badge(found.word, found.text)}{numbers}"
+    best = row.best_reproduction
+    more = f"<br>best epoch {best.reported:.2f} % {badge(best.word, best.text)}" if best.reported is not None else ""
+    return f"last epoch {found.reported:.2f} % {badge(found.word, found.text)}{numbers}{more}"
 
 
 def results_from(row: Row) -> str:
@@ -147,8 +150,8 @@ def definition(row: Row, numbers: dict[Mark, int], folded: bool = True) -> str:
 
 
 def mark_part(numbers: Mapping[Mark, int]) -> str:
-    """The reasons of inferred and chosen values."""
+    """The reasons of marked values."""
     if not numbers:
         return ""
     items = "".join(f'<li id="mark-{number}">†{number} {mark_text(mark)}</li>' for mark, number in numbers.items())
-    return f'<h2 id="marks">† Values that no source gives</h2>\n<ol class="marks">{items}</ol>'
+    return f'<h2 id="marks">{MARKS}</h2>\n<ol class="marks">{items}</ol>'

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Container, Sequence
+import statistics
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from budgetnet.definition import Experiment, Mark, definition_hash
-from budgetnet.report.collect import Pair, Row, counted
+from budgetnet.report.collect import Pair, Row, counted, mean
 from budgetnet.report.text import aligned
 from budgetnet.report.words import change_phrases, inherited_marks, number_marks
 from budgetnet.results import Result
-from budgetnet.verdict import aim_verdict, reproduction_verdict
+from budgetnet.verdict import ROUNDING, ReproductionVerdict, aim_verdict, reproduction_verdict
 
 CSV_COLUMNS = (
     "name", "parameters", "bound", "aim", "reported", "n", "mean", "sd", "best_mean", "aim_verdict", "reproduction_verdict",
     "seconds", "device", "status", "source", "results_from", "change",
+    "best_reported", "best_reproduction_verdict", "announcing", "epochs_at_aim", "last_sd", "arrived",
 )  # fmt: skip
 
 NOTHING = "–"
+MARKS = "† Values that the source does not give, or gives twice"
 
 
 def percent(value: float | None) -> str:
@@ -73,6 +76,9 @@ def record(row: Row) -> dict[str, Any]:
         "best_mean": row.best_mean,
         "aim_verdict": row.aim.text,
         "reproduction_verdict": row.reproduction.text,
+        "best_reported": experiment.reported.best_validation_accuracy if experiment.reported else None,
+        "best_reproduction_verdict": row.best_reproduction.text,
+        "announcing": row.announcing,
         "seconds": row.seconds,
         "device": row.setup,
         "status": row.status,
@@ -84,6 +90,10 @@ def record(row: Row) -> dict[str, Any]:
         "accuracies": row.accuracies,
         "aim_numbers": row.aim.as_dict(),
         "reproduction_numbers": row.reproduction.as_dict(),
+        "best_reproduction_numbers": row.best_reproduction.as_dict(),
+        "epochs_at_aim": mean([one.at_aim for one in row.convergences if one.at_aim is not None]),
+        "last_sd": mean([one.last_sd for one in row.convergences if one.last_sd is not None]),
+        "arrived": mean([one.arrived for one in row.convergences]),
         "notes": list(row.notes),
     }
 
@@ -107,19 +117,19 @@ MARKDOWN_COLUMNS = (
 RIGHT = {"parameters", "bound", "aim %", "reported %", "ours % (last epoch)", "best epoch %", "s/run"}
 
 
-def markdown(rows: Sequence[Row], pairs: Sequence[Pair], losses: Sequence[str] = ()) -> str:
-    """The tables of experiments, twins and ``losses`` (its lines) as Markdown, with the marks' reasons and the rows' notes below."""
+def markdown(rows: Sequence[Row], pairs: Sequence[Pair], parts: Mapping[str, Sequence[str]] | None = None) -> str:
+    """The tables of experiments and twins as Markdown, the lines of further ``parts`` by their title, then marks and notes."""
     numbers = number_marks(row.experiment for row in rows)
     lines = ["# Results", "", "Accuracies are in percent: mean ± standard deviation over seeds, last epoch."]
-    lines += ["The best epoch is for information and never judged.", ""]
+    lines += ["The reported figure is the document's last epoch as well. No aim is judged by the best epoch.", ""]
     lines += markdown_table(MARKDOWN_COLUMNS, [_markdown_cells(row, numbers) for row in rows])
     if pairs:
         columns = ("step", "twin", "parameters", "twin's", "step %", "twin %", "difference", "95 % interval", "which is better")
         lines += ["", "## Twins", "", *markdown_table(columns, [pair_cells(pair) for pair in pairs])]
-    if losses:
-        lines += ["", "## Losses and accuracies", "", *losses]
+    for title, part in (parts or {}).items():
+        lines += ["", f"## {title}", "", *part] if part else []
     if numbers:
-        lines += ["", "## Values that no source gives", ""]
+        lines += ["", f"## {MARKS.removeprefix('† ')}", ""]
         lines += [f"- †{number} `{mark.field}`, {mark.kind}: {mark.why}" for mark, number in numbers.items()]
     notes = [f"- {row.experiment.name}: {note}" for row in rows for note in row.notes]
     return "\n".join([*lines, *(["", "## Notes", "", *notes] if notes else []), ""])
@@ -191,21 +201,29 @@ def _console_cells(row: Row) -> list[str]:
 
 
 def verdict_lines(experiment: Experiment, results: Sequence[Result]) -> list[str]:
-    """The verdicts of one experiment over its results, in one to three lines; stale and unfinished runs are left out."""
+    """The verdicts of one experiment over its results, a line each; stale and unfinished runs are left out."""
     wanted = definition_hash(experiment)
     judged = [result for result in results if result.finished and result.definition_hash == wanted]
     if not judged:
         return [f"{experiment.name}: no finished run of this definition"]
+    reported, asked = experiment.reported, experiment.aim
+    bests = [result.best.validation_accuracy for result in judged]
     accuracies = [result.last.validation_accuracy for result in judged]
-    aim = aim_verdict(accuracies, experiment.aim.accuracy if experiment.aim else None)
-    report = reproduction_verdict(accuracies, experiment.reported.validation_accuracy if experiment.reported else None)
-    best = sum(result.best.validation_accuracy for result in judged) / len(judged)
+    aim = aim_verdict(accuracies, asked.accuracy if asked else None)
     figure = f"{spread(aim.mean, aim.sd)} % over {counted(len(judged), 'seed')}, last epoch"
-    lines = [f"{experiment.name}: {figure} (best epoch {best:.2f} %, not judged)"]
-    if aim.aim is not None:
+    lines = [f"{experiment.name}: {figure} (best epoch {statistics.fmean(bests):.2f} %, not judged)"]
+    if asked is not None:
         bounds = f"; one-sided 95 % bounds of the mean {aim.lower:.3f} and {aim.upper:.3f} %" if aim.lower is not None else ""
-        lines.append(f"  aim {aim.aim:.2f} %: {aim.text}{bounds}")
-    if report.reported is not None:
-        interval = f"; 95 % of single runs are expected in {report.lower:.3f} … {report.upper:.3f} %" if report.lower is not None else ""
-        lines.append(f"  reported {report.reported:.2f} %: {report.text}{interval}")
+        lines.append(f"  aim {asked.accuracy:.2f} %: {aim.text}{bounds}")
+        reached = sum(best >= asked.accuracy - ROUNDING for best in bests)
+        lines.append(f"  the best epoch reaches the aim in {reached} of {counted(len(judged), 'run')}")
+    if reported is not None:
+        lines.append(_reported_line("last epoch", reproduction_verdict(accuracies, reported.validation_accuracy)))
+        if reported.best_validation_accuracy is not None:
+            lines.append(_reported_line("best epoch", reproduction_verdict(bests, reported.best_validation_accuracy)))
     return lines
+
+
+def _reported_line(which: str, found: ReproductionVerdict) -> str:
+    interval = f"; 95 % of single runs are expected in {found.lower:.3f} … {found.upper:.3f} %" if found.lower is not None else ""
+    return f"  reported {which} {percent(found.reported)} %: {found.text}{interval}"

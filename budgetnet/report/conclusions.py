@@ -1,0 +1,162 @@
+"""The table of the documents' conclusions: what our runs say of each, with intervals, or that they cannot say yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from budgetnet.definition import Conclusion
+from budgetnet.diagnostics.record import Diagnostics, Weights, confused_pairs
+from budgetnet.report.collect import Row
+from budgetnet.report.markup import badge, cell, table
+from budgetnet.report.tables import NOTHING, markdown_table, signed
+from budgetnet.verdict import compare
+
+INTRO = (
+    "Sentences in our words. A comparison holds if the 95 % interval of every difference (Welch) is on the claimed side, "
+    "fails if one is wholly on the other, and is open otherwise. It needs two seeds on each side, from one machine. "
+    "What is read from the closer look at a single run is only indicated."
+)
+COLUMNS = ("document", "conclusion", "our runs", "figures")
+QUARTILES = 1.349  # distance between the quartiles of a normal distribution, in standard deviations
+FEWEST = 100  # weights of a tensor whose shape is worth a look
+DIGITS = {"accuracy": 2, "loss gap": 4, "last sd": 3}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``word``: holds, 'does not hold', open, indicated, 'not indicated' or 'cannot say yet'; ``figures`` explains it."""
+
+    word: str
+    figures: str
+
+
+def answers(conclusions: Sequence[Conclusion], rows: Sequence[Row]) -> list[tuple[Conclusion, Answer]]:
+    """What the rows say of each conclusion."""
+    by_name = {row.experiment.name: row for row in rows}
+    return [
+        (one, _compared(one, by_name) if one.measure in DIGITS else _looked_at(one, by_name)) for one in conclusions
+    ]
+
+
+# --- comparisons of runs ----------------------------------------------------------------------------------------------
+
+
+def figures_of(row: Row, measure: str) -> list[float]:
+    """The measure of every run that counts."""
+    if measure == "accuracy":
+        return row.accuracies
+    if measure == "last sd":
+        return [one.last_sd for one in row.convergences if one.last_sd is not None]
+    return [abs(result.last.validation_loss - result.last.train_loss) for result in row.results]
+
+
+def _compared(conclusion: Conclusion, rows: Mapping[str, Row]) -> Answer:
+    missing = [
+        name for name in (*conclusion.first, *conclusion.second) if name not in rows or len(rows[name].results) < 2
+    ]
+    if missing:
+        return Answer("cannot say yet", f"fewer than two seeds of {', '.join(missing)}")
+    pairs = [(rows[a], rows[b]) for a, b in _pairs(conclusion)]
+    apart = [f"{a.experiment.name} and {b.experiment.name}" for a, b in pairs if a.place != b.place]
+    if apart:
+        return Answer("cannot say yet", f"results of two machines: {', '.join(apart)}")
+    words, said, digits = [], [], DIGITS[conclusion.measure]
+    for a, b in pairs:
+        found = compare(figures_of(b, conclusion.measure), figures_of(a, conclusion.measure))
+        if found.lower is None or found.upper is None:
+            return Answer("cannot say yet", f"fewer than two seeds of {a.experiment.name} or {b.experiment.name}")
+        words.append(_side(conclusion, found.lower, found.upper))
+        interval = f"{signed(found.lower, digits)} … {signed(found.upper, digits)}"
+        said.append(f"{a.experiment.name} − {b.experiment.name}: {signed(found.difference, digits)} ({interval})")
+    word = "does not hold" if "against" in words else "holds" if set(words) == {"for"} else "open"
+    return Answer(word, "; ".join(said))
+
+
+def _pairs(conclusion: Conclusion) -> list[tuple[str, str]]:
+    """Each of the first with each of the second; where the second are the first's own counterparts, only with that one."""
+    counterparts = [(a, b) for a in conclusion.first for b in conclusion.second if a.startswith(f"{b}-")]
+    if len(counterparts) == len(conclusion.first) == len(conclusion.second):
+        return counterparts
+    return [(a, b) for a in conclusion.first for b in conclusion.second]
+
+
+def _side(conclusion: Conclusion, lower: float, upper: float) -> str:
+    """'for', 'against' or 'open': where the interval of first minus second lies."""
+    if conclusion.claim == "within":
+        outside = lower > conclusion.margin or upper < -conclusion.margin
+        return "against" if outside else "for" if -conclusion.margin <= lower and upper <= conclusion.margin else "open"
+    if conclusion.claim == "lower":
+        lower, upper = -upper, -lower
+    return "for" if lower > 0 else "against" if upper < 0 else "open"
+
+
+# --- the closer look at one run ---------------------------------------------------------------------------------------
+
+
+def _looked_at(conclusion: Conclusion, rows: Mapping[str, Row]) -> Answer:
+    records = {name: rows[name].diagnostics for name in conclusion.first if name in rows}
+    found = [record for record in records.values() if record is not None]
+    if not found:
+        return Answer("cannot say yet", f"no run was looked at: budgetnet inspect {conclusion.first[0]}")
+    if conclusion.measure == "confused":
+        return _most_confused(conclusion, found[0])
+    fits = around_zero if conclusion.measure == "weights around 0" else normal
+    counts = [_counted(record, fits) for record in found]
+    good, total = (sum(numbers) for numbers in zip(*counts, strict=True))
+    said = "; ".join(f"{record.experiment}: {a} of {b} tensors" for record, (a, b) in zip(found, counts, strict=True))
+    return Answer("indicated" if good > total / 2 else "not indicated", said)
+
+
+def _most_confused(conclusion: Conclusion, record: Diagnostics) -> Answer:
+    pairs = confused_pairs(record.confusion)
+    if not pairs:
+        return Answer("not indicated", "no two classes are confused")
+    most = pairs[0]
+    said = f"seed {record.seed}: {most.first} and {most.second}, {most.together} of {record.error_count} errors"
+    return Answer("indicated" if (most.first, most.second) == conclusion.pair else "not indicated", said)
+
+
+def _counted(record: Diagnostics, fits: Callable[[Weights], bool]) -> tuple[int, int]:
+    """How many of the record's tensors of weights fit, and how many there are."""
+    tensors = [one for one in record.weights if one.count >= FEWEST and len(one.shape) > 1]
+    return sum(map(fits, tensors)), len(tensors)
+
+
+def around_zero(weights: Weights) -> bool:
+    """Whether the mean lies within a quarter of a standard deviation of 0."""
+    return abs(weights.mean) <= 0.25 * weights.sd
+
+
+def normal(weights: Weights) -> bool:
+    """Whether the quartiles are as far apart as those of a normal distribution of the same deviation, to a tenth."""
+    spread = (weights.upper_quartile - weights.lower_quartile) / QUARTILES
+    return weights.sd > 0 and abs(spread / weights.sd - 1) <= 0.1
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def markdown(conclusions: Sequence[Conclusion], rows: Sequence[Row]) -> list[str]:
+    """The lines of the table in Markdown; none without conclusions."""
+    body = [
+        [one.document, one.sentence, answer.word, answer.figures or NOTHING]
+        for one, answer in answers(conclusions, rows)
+    ]
+    return [INTRO, "", *markdown_table(COLUMNS, body)] if body else []
+
+
+def html(conclusions: Sequence[Conclusion], rows: Sequence[Row]) -> str:
+    """The table with its heading for the page; nothing without conclusions."""
+    if not conclusions:
+        return ""
+    body = [
+        cell(escape(one.document), head=True)
+        + cell(escape(one.sentence))
+        + cell(badge(answer.word), "words")
+        + cell(escape(answer.figures))
+        for one, answer in answers(conclusions, rows)
+    ]
+    columns = [(escape(title), "") for title in COLUMNS]
+    return f'<h2 id="conclusions">The documents’ conclusions</h2>\n<p>{INTRO}</p>\n{table(columns, body)}'
