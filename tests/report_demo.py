@@ -123,7 +123,7 @@ def demo_result(
         records.append(EpochRecord(epoch, lr, 0.05 * error * 1.5, train, 0.04 * error, validation, 1.9 + 0.1 * random.random()))
     counts = {"trainable": parameters or experiment.budget.exact or 1000}
     values: dict[str, Any] = {
-        "experiment": experiment.name, "definition_hash": definition_hash(experiment), "seed": seed, "definition": plain(experiment),
+        "experiment": experiment.runs_name, "definition_hash": definition_hash(experiment), "seed": seed, "definition": plain(experiment),
         "parameters": counts, "epochs_planned": planned, "epochs": tuple(records), "validation": experiment.recipe.protocol.validation,
         "device": "cpu", "engine": "kernels", "precision": "fp32", "threads": 1,
         "environment": {"python": "3.11.7", "cpu": "a synthetic one"},

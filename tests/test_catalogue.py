@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from budgetnet.catalogue import Catalogue, UnknownExperiment, load, load_default
-from budgetnet.definition import DefinitionError, derive
+from budgetnet.definition import Conclusion, DefinitionError, change, derive
 
 DEFAULT = load_default()
 STEP = DEFAULT["step-01"]
@@ -20,6 +20,22 @@ def test_a_parent_must_stand_before_its_child():
     child = derive(STEP, "child")
     with pytest.raises(DefinitionError, match=r"child\.parent is 'step-01', which does not stand before it"):
         Catalogue([child, STEP])
+
+
+def test_the_same_as_must_train_the_same_and_have_runs_of_its_own():
+    again = derive(STEP, "again", same_as="step-01")
+    assert Catalogue([STEP, again])["again"].runs_name == "step-01"
+    other = derive(STEP, "other", recipe=change(epochs=3), same_as="step-01")
+    with pytest.raises(DefinitionError, match=r"other\.same_as is 'step-01'; expected the same training, .* differ in recipe\.epochs"):
+        Catalogue([STEP, other])
+    with pytest.raises(DefinitionError, match=r"third\.same_as is 'again', which is the same as 'step-01'; name that one"):
+        Catalogue([STEP, again, derive(STEP, "third", same_as="again")])
+
+
+def test_a_conclusion_names_experiments_of_the_catalogue():
+    conclusion = Conclusion("paper", "a beats b", "accuracy", ("step-01",), ("elsewhere",))
+    with pytest.raises(DefinitionError, match="the conclusion 'a beats b' names 'elsewhere', which is not in the catalogue"):
+        Catalogue([STEP], conclusions=[conclusion])
 
 
 def test_what_is_no_experiment_is_refused():

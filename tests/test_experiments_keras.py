@@ -4,7 +4,7 @@ import pytest
 
 from budgetnet.catalogue import load_default
 from budgetnet.data.specs import MNIST, MNIST_UNIT
-from budgetnet.definition import Adadelta, Adam, Augmentation, RMSprop, difference
+from budgetnet.definition import Adadelta, Adam, Augmentation, Budget, RMSprop, difference
 from budgetnet.models import BatchNormalization, Dense, Dropout
 
 CATALOGUE = load_default()
@@ -13,37 +13,38 @@ ADAM = Adam(lr=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-7)
 SLOW_ADAM = Adam(lr=1e-4, beta1=0.9, beta2=0.999, epsilon=1e-7)
 RMS = RMSprop(lr=1e-3, rho=0.9, epsilon=1e-8)
 
-# optimizer, batch size (None: not given), epochs (None: not given), reported validation %, loss, train %, test %
+# optimizer, batch size (None: not given), epochs (None: not given); reported, last epoch: validation %, loss, train %, train loss, test %
 TABLE = {
-    "explore-separable": (SLOW_ADAM, 32, 3, 97.808, None, None, 97.87),
-    "explore-separable-bn": (SLOW_ADAM, 32, 3, 94.08, None, None, None),
-    "explore-separable-dropout": (SLOW_ADAM, 32, 3, 94.17, None, None, None),
-    "explore-separable-bn-dropout": (SLOW_ADAM, 32, 3, 90.48, None, None, None),
-    "lenet": (ADAM, 128, 15, 99.23, None, 99.45, None),
-    "lenet-deeper": (RMS, None, None, 98.114, None, None, None),
-    "lenet-augmented": (RMS, None, None, 99.67, None, None, None),
-    "cnn3-lenet": (ADADELTA, 128, 20, 99.24, 0.03021, None, None),
-    "cnn3-vgg": (ADADELTA, 128, 20, 99.49, 0.03050, None, None),
-    "cnn3-seven": (ADADELTA, 128, 20, 99.32, 0.03418, None, None),
-    "mlp-2": (ADAM, 100, 20, 97.87, 0.096706, 99.76, None),
-    "mlp-2-bn": (ADAM, 100, 20, 98.12, 0.062077, 98.63, None),
-    "mlp-3": (ADAM, 100, 20, 98.37, 0.088478, 99.73, None),
-    "mlp-3-bn": (ADAM, 100, 20, 98.59, 0.046506, 98.45, None),
-    "mlp-5": (ADAM, 100, 20, 98.53, 0.080871, 99.70, None),
-    "mlp-5-bn": (ADAM, 100, 20, 98.42, 0.058819, 98.30, None),
+    "explore-separable": (SLOW_ADAM, 32, 3, 97.808, None, None, None, 97.87),
+    "explore-separable-bn": (SLOW_ADAM, 32, 3, 94.08, None, None, None, None),
+    "explore-separable-dropout": (SLOW_ADAM, 32, 3, 94.17, None, None, None, None),
+    "explore-separable-bn-dropout": (SLOW_ADAM, 32, 3, 90.48, None, None, None, None),
+    "lenet": (ADAM, 128, 15, 99.23, 0.0301, 99.45, 0.0161, None),
+    "lenet-deeper": (RMS, None, None, 98.114, None, None, None, None),
+    "lenet-augmented": (RMS, None, None, 99.67, None, None, None, None),
+    "cnn3-lenet": (ADADELTA, 128, 20, 99.24, 0.03021, 98.99, 0.0440, None),
+    "cnn3-vgg": (ADADELTA, 128, 20, 99.49, 0.03050, 99.08, 0.0495, None),
+    "cnn3-seven": (ADADELTA, 128, 20, 99.32, 0.03418, 98.89, 0.0617, None),
+    "mlp-2": (ADAM, 100, 20, 97.87, 0.096706, 99.76, 0.006622, None),
+    "mlp-2-bn": (ADAM, 100, 20, 98.12, 0.062077, 98.63, 0.042406, None),
+    "mlp-3": (ADAM, 100, 20, 98.37, 0.088478, 99.73, 0.010192, None),
+    "mlp-3-bn": (ADAM, 100, 20, 98.59, 0.046506, 98.45, 0.048634, None),
+    "mlp-5": (ADAM, 100, 20, 98.53, 0.080871, 99.70, 0.012197, None),
+    "mlp-5-bn": (ADAM, 100, 20, 98.42, 0.058819, 98.30, 0.066537, None),
 }
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_port_is_the_document_s(name):
-    optimizer, batch_size, epochs, validation, loss, train, test = TABLE[name]
+    optimizer, batch_size, epochs, *figures = TABLE[name]
     port = CATALOGUE[name]
     marked = {mark.field for mark in port.marks}
     assert port.recipe.optimizer == optimizer
     assert port.recipe.batch_size == batch_size or (batch_size is None and "recipe.batch_size" in marked)
     assert port.recipe.epochs == epochs or (epochs is None and "recipe.epochs" in marked)
     said = port.reported
-    assert (said.validation_accuracy, said.validation_loss, said.train_accuracy, said.test_accuracy) == (validation, loss, train, test)
+    assert [said.validation_accuracy, said.validation_loss, said.train_accuracy, said.train_loss, said.test_accuracy] == figures
+    assert port.aim.accuracy == said.validation_accuracy
     assert port.recipe.precision == "fp32"
 
 
@@ -84,3 +85,32 @@ def test_ablation_never_sees_the_test_set():
     protocols = [CATALOGUE[name].recipe.protocol for name in TABLE if name.startswith("explore")]
     assert [protocol.test_at_end for protocol in protocols] == [True, False, False, False]
     assert {(protocol.validation, protocol.holdout) for protocol in protocols} == {("holdout", 10_000)}
+
+
+def test_values_that_no_document_gives_are_marked():
+    marks = {experiment.name: {mark.field: mark.kind for mark in experiment.marks} for experiment in CATALOGUE}
+    assert marks["lenet"] == {"recipe.optimizer.lr": "inferred"}
+    for name in ("lenet-deeper", "lenet-augmented"):
+        assert marks[name]["model.layers"] == "inferred"
+        assert {"recipe.batch_size", "recipe.epochs", "recipe.schedule.min_lr", "recipe.protocol.holdout"} <= set(marks[name])
+    assert all(marks[name]["recipe.optimizer"] == "inferred" for name in TABLE if name.startswith("cnn3"))
+    assert all(marks[name]["recipe.optimizer.lr"] == "inferred" for name in TABLE if name.startswith("mlp"))
+    assert "model.layers" not in marks["cnn3-lenet-bn"]
+    assert marks["cnn3-vgg-bn"]["model.layers"] == marks["cnn3-seven-bn"]["model.layers"] == "chosen"
+
+
+def test_lenet_s_network_of_cnn3_is_normalized_twice_as_its_document_has_commented_out():
+    layers = CATALOGUE["cnn3-lenet-bn"].model.layers
+    places = [place for place, layer in enumerate(layers) if isinstance(layer, BatchNormalization)]
+    assert [layers[place - 1] for place in places] == [Dropout(0.25), Dropout(0.25)]
+    assert CATALOGUE["cnn3-lenet-bn"].budget == Budget(exact=717_002, keras_total=717_770)
+    assert (CATALOGUE["cnn3-lenet-bn"].reported, CATALOGUE["cnn3-lenet-bn"].aim) == (None, None)
+
+
+def test_curves_are_the_documents():
+    first, second = CATALOGUE["lenet"].reported.curves
+    assert (first.validation_accuracy[-1], first.validation_loss[-1], first.train_accuracy[-1]) == (99.23, 0.0301, 99.45)
+    assert (second.validation_accuracy[-1], second.validation_loss[-1], second.train_loss[-1]) == (99.24, 0.0326, 0.0159)
+    for name in ("cnn3-lenet", "cnn3-vgg", "cnn3-seven"):
+        (curve,) = CATALOGUE[name].reported.curves
+        assert (len(curve.train_accuracy), curve.validation_accuracy) == (20, ())

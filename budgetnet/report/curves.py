@@ -6,7 +6,7 @@ Where the document prints a curve, it is drawn over ours, whose 95 % prediction 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -15,12 +15,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from budgetnet.report.axes import AIM, FAINT, INK, TRAIN, VALIDATION, accuracy_axis, new_figure, png, style
 from budgetnet.report.collect import Row, counted
-from budgetnet.results import EpochRecord, Result
+from budgetnet.results import Result
 from budgetnet.verdict import prediction_interval
 
 LEAST_LOSS = 1e-6  # nats; a loss of 0 has no place on a logarithmic axis
 LOWEST_ACCURACY = 80.0  # percent; what is below would press the interesting end together
-Pick = Callable[[EpochRecord], float]
 
 
 def curves(row: Row) -> bytes | None:
@@ -35,9 +34,10 @@ def curves(row: Row) -> bytes | None:
     documents = row.experiment.reported.curves if row.experiment.reported else ()
     for axes, quantity, least in ((loss_axes, "loss", LEAST_LOSS), (accuracy_axes, "accuracy", 0.0)):
         for part, colour in (("train", TRAIN), ("validation", VALIDATION)):
-            draw(axes, results, lambda r, name=f"{part}_{quantity}", least=least: max(getattr(r, name), least), colour)
+            name = f"{part}_{quantity}"
+            draw(axes, results, name, least, colour)
             for number, document in enumerate(documents):
-                draw_document(axes, getattr(document, f"{part}_{quantity}"), colour, number)
+                draw_document(axes, getattr(document, name), colour, number)
     style(loss_axes, "loss (nats)")
     style(accuracy_axes, "accuracy (%)")
     scale(accuracy_axes, row, results)
@@ -65,19 +65,24 @@ def curves(row: Row) -> bytes | None:
     return png(figure)
 
 
-def draw(axes: Axes, results: Sequence[Result], pick: Pick, colour: str) -> None:
-    """One quantity: a thin line for each seed, a thick one for the mean of the seeds that reached an epoch."""
+def draw(axes: Axes, results: Sequence[Result], name: str, least: float, colour: str) -> None:
+    """One quantity, drawn no lower than ``least``: a thin line for each seed, a thick one for the mean, a band for one more run.
+
+    The mean is that of the seeds that reached an epoch; the band is the 95 % prediction interval, from three seeds on.
+    """
     by_epoch: dict[int, list[float]] = {}
     for result in results:
-        axes.plot([r.epoch for r in result.epochs], [pick(r) for r in result.epochs], color=colour, lw=0.7, alpha=0.4)
-        for record in result.epochs:
-            by_epoch.setdefault(record.epoch, []).append(pick(record))
+        values = [max(getattr(record, name), least) for record in result.epochs]
+        axes.plot([record.epoch for record in result.epochs], values, color=colour, lw=0.7, alpha=0.4)
+        for record, value in zip(result.epochs, values, strict=True):
+            by_epoch.setdefault(record.epoch, []).append(value)
     epochs = sorted(by_epoch)
     means = [statistics.fmean(by_epoch[epoch]) for epoch in epochs]
     intervals = {epoch: prediction_interval(by_epoch[epoch]) for epoch in epochs}
-    band = [(epoch, *interval) for epoch, interval in intervals.items() if interval is not None]
+    band = {epoch: interval for epoch, interval in intervals.items() if interval is not None}
     if band:
-        axes.fill_between(*zip(*band, strict=True), color=colour, alpha=0.13, lw=0, zorder=0)
+        lower, upper = zip(*band.values(), strict=True)
+        axes.fill_between(list(band), [max(value, least) for value in lower], list(upper), color=colour, alpha=0.13, lw=0, zorder=0)
     axes.plot(epochs, means, color=colour, lw=1.9, marker="o" if len(epochs) < 4 else None, markersize=3.5)
 
 
