@@ -1,4 +1,4 @@
-"""TensorBoard event files of a run: figures and weights after every epoch, the network's graph once.
+"""TensorBoard event files of a run: figures, weights and activations after every epoch, the network's graph once.
 
 The records are written here and now: torch's SummaryWriter hands them to a thread, which on a full disk dies with a traceback.
 """
@@ -30,7 +30,14 @@ class Events:
     def __init__(self, file: _EventFile | None = None) -> None:
         self._file = file
 
-    def epoch(self, record: EpochRecord, weights: Iterable[tuple[str, Tensor]]) -> None:
+    @property
+    def writing(self) -> bool:
+        """Whether there is a file, so that it is worth while to compute something for it."""
+        return self._file is not None
+
+    def epoch(
+        self, record: EpochRecord, weights: Iterable[tuple[str, Tensor]], activations: Iterable[tuple[str, Tensor]] = ()
+    ) -> None:
         """The figures of an epoch as scalars and the named tensors as histograms, on disk when this returns."""
         if self._file is None:
             return
@@ -38,11 +45,12 @@ class Events:
 
         for name in SCALARS:
             self._file.add(step=record.epoch, summary=scalar(name.replace("_", "/", 1), getattr(record, name)))
-        for name, values in weights:
+        named = ((kind, *pair) for kind, pairs in (("weights", weights), ("activations", activations)) for pair in pairs)
+        for kind, name, values in named:
             flat = values.detach().flatten()
             sample = flat[:: -(-flat.numel() // SAMPLE)] if flat.numel() > SAMPLE else flat
             if sample.numel() and sample.isfinite().all():
-                self._file.add(step=record.epoch, summary=histogram(f"weights/{name}", sample.float().cpu().numpy(), BINS))
+                self._file.add(step=record.epoch, summary=histogram(f"{kind}/{name}", sample.float().cpu().numpy(), BINS))
         self._file.flush()
 
     def graph(self, layers: Sequence[Layer]) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from budgetnet.activations import activations
 from budgetnet.events import BINS, SAMPLE, event_file
 from budgetnet.metrics import EpochRecord
 from budgetnet.tracing import trace
@@ -102,3 +103,25 @@ def test_without_tensorboard_the_log_says_so(tmp_path, monkeypatch):
         events.graph(trace(nn.Flatten(), (1, 8, 8)))
     assert said == ["tensorboard is not installed: no event files are written"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_activations_are_histograms_of_every_layer_that_changes_values(tmp_path):
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Dropout2d(0.5), nn.Flatten(), nn.Linear(3 * 6 * 6, 4))
+    images = torch.randn(5, 1, 8, 8)
+    found = activations(network, images)
+    assert [(name, tuple(values.shape)) for name, values in found] == [("0", (5, 3, 6, 6)), ("1", (5, 3, 6, 6)), ("4", (5, 4))]
+    assert torch.equal(found[-1][1], network.eval()(images))
+    with event_file(tmp_path, 0, pytest.fail) as events:
+        events.epoch(record(1), network.named_parameters(), found)
+    assert read(tmp_path).Histograms("activations/1")[0].histogram_value.min == 0
+
+
+def test_activations_leave_mode_random_state_and_hooks_as_they_were():
+    network = nn.Sequential(nn.BatchNorm2d(1), nn.ReLU())
+    network[0].eval()
+    state, mean = torch.random.get_rng_state(), network[0].running_mean.clone()
+    activations(network, torch.randn(4, 1, 3, 3, generator=torch.Generator().manual_seed(0)))
+    assert (network.training, network[0].training, network[1].training) == (True, False, True)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert torch.equal(mean, network[0].running_mean)
+    assert not network[0]._forward_hooks

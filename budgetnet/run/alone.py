@@ -31,7 +31,7 @@ def train_alone(session: Session, data_set: arrays.Arrays, settings: Settings) -
         training = Training(model, experiment.recipe, experiment.data_set.image_shape, seed, _as_begun(settings, session))
         if session.state is not None:
             training.load_state_dict(session.state)
-        with session.training(training, data.images):
+        with session.training(training, data):
             for record in train(training, data, session.until, session.tick):
                 session.keep(record, training)
         return session.finish(counts, training, data, data_set)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from budgetnet.data import arrays, splits
 from budgetnet.data.resident import Resident, evaluation_batches
@@ -34,6 +35,10 @@ class RunData:
 
     def validation_batches(self) -> Batches:
         return evaluation_batches(*self.validation, self._recipe.batch_size, self._spec.mean, self._spec.std)
+
+    def sample(self) -> Tensor:
+        """The same few validation images at every call, preprocessed: float32 (N, C, H, W), N at most the batch size."""
+        return next(iter(self.validation_batches()))[0]
 
     def test_batches(self) -> Batches | None:
         """The test set, where another part of the data validates; else None."""

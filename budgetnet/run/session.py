@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from budgetnet import params
+from budgetnet.activations import activations
 from budgetnet.data import arrays
 from budgetnet.definition import Experiment, definition_hash, plain
 from budgetnet.diagnostics.compute import diagnose
@@ -63,6 +64,7 @@ class Session:
         self.job, self.until = f"{experiment.name} seed {seed}", target_epochs(experiment, options)
         self._digest = definition_hash(experiment)
         self._events = Events()
+        self._sample: Tensor | None = None
         self._earlier = directory.result()
         self.records: list[EpochRecord] = []
         self.state: dict[str, Any] | None = None
@@ -91,9 +93,10 @@ class Session:
         return earlier
 
     @contextlib.contextmanager
-    def training(self, trained: Trained, images: int) -> Iterator[None]:
-        """While ``trained`` trains, with ``images`` images an epoch."""
-        self._progress.start(self.job, trained.epoch, self.until, images)
+    def training(self, trained: Trained, data: RunData) -> Iterator[None]:
+        """While ``trained`` trains on ``data``."""
+        self._sample = data.sample()
+        self._progress.start(self.job, trained.epoch, self.until, data.images)
         self._note(f"trains on {_engine_words(trained, self._options.settings)}")
         with event_file(self.directory.path, trained.epoch, self.directory.log) as self._events:
             if trained.epoch == 0:
@@ -111,7 +114,7 @@ class Session:
         """An epoch: events, checkpoint and log; no ``checkpoint`` where the next one comes too soon to be worth it."""
         self.records.append(record)
         # before the checkpoint: after a kill in between, the epoch is written again and purged once
-        self._events.epoch(record, trained.model.named_parameters())
+        self._events.epoch(record, trained.model.named_parameters(), self._activations(trained.model))
         if checkpoint:
             records = [asdict(r) for r in self.records]
             self.directory.save_checkpoint(trained.state_dict() | {"definition_hash": self._digest, "records": records})
@@ -146,6 +149,17 @@ class Session:
             environment=stamp(settings.device),
             test_accuracy=None if scores is None else scores.accuracy, test_loss=None if scores is None else scores.loss,
         )  # fmt: skip
+
+    def _activations(self, model: nn.Module) -> list[tuple[str, Tensor]]:
+        """The layers' outputs for TensorBoard; whatever fails in them is logged and costs the run nothing."""
+        if not self._events.writing or self._sample is None:
+            return []
+        try:
+            return activations(model, self._sample)
+        except Exception as error:
+            self._sample = None
+            self.directory.log(f"TensorBoard gets no activations ({type(error).__name__}: {error})")
+            return []
 
     def _layers(self, model: nn.Module) -> tuple[Layer, ...]:
         try:

@@ -18,7 +18,7 @@ from budgetnet.engine.stacked.stack import NotStackable
 from budgetnet.engine.stacked.training import StackedTraining
 from budgetnet.results import Result
 from budgetnet.run.alone import train_alone
-from budgetnet.run.data import data_of_seeds, stacked
+from budgetnet.run.data import RunData, data_of_seeds, stacked
 from budgetnet.run.gates import assert_budget, build_model
 from budgetnet.run.session import Session
 
@@ -85,7 +85,7 @@ def _train_at_once(sessions: Sequence[Session], data_set: arrays.Arrays, setting
     states = [session.state for session in sessions if session.state is not None]
     if states:
         training.load_state_dicts(states)
-    outcomes = _epochs(training, sessions, data[0].images)
+    outcomes = _epochs(training, sessions, data)
     for session, member, own in zip(sessions, training.members, data, strict=True):
         if session.seed not in outcomes:
             outcomes[session.seed] = session.finish(counts[session.seed], member, own, data_set)
@@ -100,13 +100,13 @@ def _alone(session: Session, data_set: arrays.Arrays, settings: Settings) -> Res
         return error
 
 
-def _epochs(training: StackedTraining, sessions: Sequence[Session], images: int) -> Outcomes:
+def _epochs(training: StackedTraining, sessions: Sequence[Session], data: Sequence[RunData]) -> Outcomes:
     """Train to the end, keeping every epoch of every run; returns those that broke on the way."""
     broken: Outcomes = {}
     until, saved = sessions[0].until, time.monotonic()
     with contextlib.ExitStack() as open_files:
-        for session, member in zip(sessions, training.members, strict=True):
-            open_files.enter_context(session.training(member, images))
+        for session, member, own in zip(sessions, training.members, data, strict=True):
+            open_files.enter_context(session.training(member, own))
         for records in training.train(until, _Ticks(sessions)):
             due = training.epoch == until or time.monotonic() - saved >= CHECKPOINT_SECONDS
             saved = time.monotonic() if due else saved
