@@ -36,14 +36,21 @@ class Trained:
 
 
 def find_weights(roots: Sequence[Path], experiment: Experiment, seed: int | None) -> Path:
-    """The weights of the experiment's first finished run of the present definition, by root, then by seed."""
-    stale = 0
+    """The weights of the experiment's first finished run of the present definition, by root, then by seed.
+
+    Raises WeightsError where there are none, with the command that makes some and how long that took elsewhere.
+    """
+    stale, took = 0, ""
     for root in roots:
         found = root.glob(f"{experiment.runs_name}/seed-{'*' if seed is None else seed}")
         for directory in sorted(found, key=lambda path: (len(path.name), path.name)):
             result = read_result(directory)
             weights = [directory / name for name in ("weights.safetensors", "checkpoint.pt") if (directory / name).exists()]
-            if result is None or not result.finished or not weights:
+            if result is None or not result.finished:
+                continue
+            if not weights:
+                if not took and result.definition_hash == definition_hash(experiment):
+                    took = f", which took {_minutes(result.seconds)} on {root.name}"
                 continue
             if result.definition_hash == definition_hash(experiment):
                 return weights[0] if _can_read(weights[0]) else weights[-1]
@@ -52,7 +59,12 @@ def find_weights(roots: Sequence[Path], experiment: Experiment, seed: int | None
     older = f" ({stale} of an older definition)" if stale else ""
     command = f"budgetnet run {experiment.name}{'' if seed is None else f' --seeds {seed}'}"
     places = ", ".join(map(str, roots))
-    raise WeightsError(f"{experiment.name} has no weights of a finished run{which} in {places}{older}; make them with: {command}")
+    raise WeightsError(f"{experiment.name} has no weights of a finished run{which} in {places}{older}; make them with: {command}{took}")
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes:,} minute{'' if minutes == 1 else 's'}"
 
 
 def _can_read(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from .conclusions import CONCLUSIONS
 from .convnets import CONVNETS
-from .explore import EXPLORE
+from .explore import DROPOUT_RATES, EXPLORE, NORM_PLACES
 from .lenet import LENETS
 from .mlps import MLPS
 from .pointwise import TWINS
@@ -12,7 +12,7 @@ from .separable import SEPARABLES
 PORTS = (*SEPARABLES, *LENETS, *CONVNETS, *MLPS)
 CATALOGUE = (*STEPS, *TWINS, *PORTS)
 
-__all__ = ["CATALOGUE", "CONCLUSIONS", "GROUPS", "PLANS"]
+__all__ = ["CATALOGUE", "CONCLUSIONS", "GROUPS", "PLANS", "STUDIES"]
 
 # Names for several experiments at once: `budgetnet run progression`.
 GROUPS = {
@@ -22,3 +22,4 @@ GROUPS = {
 
 # Searches: `budgetnet sweep explore`.
 PLANS = (EXPLORE,)
+STUDIES = (NORM_PLACES, DROPOUT_RATES)

@@ -32,23 +32,29 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+PLACES = ("convolutions", "before relu", "dense", "everywhere")  # of batch normalization
+
+
 @dataclass(frozen=True)
 class SeparableBranches:
     """A separable convolution, two parallel branches of another and pooling, concatenated; then three dense layers.
 
-    Every convolution and hidden dense layer is followed by ReLU. ``norm`` puts batch normalization behind the ReLU of
-    every separable convolution, ``dropout`` is the rate behind every hidden dense layer. The reshape between is the
-    document's; in channels-last order it changes nothing that the dense layers see.
+    Every convolution and hidden dense layer is followed by ReLU. ``norm`` adds batch normalization: ``norm_place`` puts it
+    behind the ReLU of every separable convolution ('convolutions') or before it ('before relu'), behind the ReLU of every
+    hidden dense layer ('dense'), or behind both ('everywhere'). ``dropout`` is the rate behind every hidden dense layer. The
+    reshape between is the document's; in channels-last order it changes nothing that the dense layers see.
     """
 
     norm: bool = False
     dropout: float = 0.0
     activation: str = "relu"
+    norm_place: str = "convolutions"
 
     def __post_init__(self) -> None:
         require(self, "norm", lambda v: isinstance(v, bool), "True or False")
         require(self, "dropout", is_fraction, "a probability in [0, 1)")
         require(self, "activation", lambda v: v == "relu", "'relu'")
+        require(self, "norm_place", lambda v: v in PLACES, f"one of {', '.join(map(repr, PLACES))}")
 
     @property
     def hidden_layers(self) -> tuple[str, ...]:
@@ -71,12 +77,17 @@ class SeparableBranches:
             raise DefinitionError(f"SeparableBranches takes images of 28×28; the data set has {height}×{width}")
 
         def separable(inputs: int, outputs: int, kernel: int) -> dict[str, nn.Module]:
-            norm = {"norm": nn.BatchNorm2d(outputs, **keras.BATCH_NORM)} if self.norm else {}
-            return {"conv": keras.SeparableConv2d(inputs, outputs, kernel), "relu": nn.ReLU(), **norm}
+            parts: dict[str, nn.Module] = {"conv": keras.SeparableConv2d(inputs, outputs, kernel), "relu": nn.ReLU()}
+            if self.norm and self.norm_place != "dense":
+                parts["norm"] = nn.BatchNorm2d(outputs, **keras.BATCH_NORM)
+            order = ("conv", "norm", "relu") if self.norm_place == "before relu" else ("conv", "relu", "norm")
+            return {name: parts[name] for name in order if name in parts}
 
         def dense(number: int, inputs: int, units: int) -> dict[str, nn.Module]:
+            normed = self.norm and self.norm_place in ("dense", "everywhere")
+            norm = {f"norm{number}": nn.BatchNorm1d(units, **keras.BATCH_NORM)} if normed else {}
             dropout = {f"dropout{number}": nn.Dropout(self.dropout)} if self.dropout else {}
-            return {f"dense{number}": keras.dense(inputs, units), f"relu{number}": nn.ReLU(), **dropout}
+            return {f"dense{number}": keras.dense(inputs, units), f"relu{number}": nn.ReLU(), **norm, **dropout}
 
         branches = [nn.Sequential(OrderedDict(separable(32, 64, 14) | {"pool": nn.MaxPool2d(2)})) for _ in range(2)]
         return nn.Sequential(OrderedDict([

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from budgetnet.data import arrays
 from budgetnet.data.specs import DIGITS, MNIST
 from budgetnet.inference.artifact import read_sidecar
 from budgetnet.inference.predictor import Predictor
-from budgetnet.weights import load_trained
+from budgetnet.weights import WeightsError, find_weights, load_trained
 from tests.command_line import OWN, SOURCE, main
+from tests.report_demo import demo_result, store
 from tests.serve_demo import connect, read_answer, request_bytes
 
 ROOT = Path(__file__).parent.parent
@@ -168,6 +170,15 @@ def test_the_test_set_of_the_gallery_is_the_data_set_s(digits, mnist):
 def test_a_network_without_weights_is_refused_with_the_command_that_makes_them(tmp_path, capsys):
     assert main("serve", "small", *OWN, "--runs", tmp_path, "--out", tmp_path, "--port", 0, "--device", "cpu") == 1
     assert "make them with: budgetnet run small" in capsys.readouterr().err
+
+
+def test_a_network_without_weights_says_how_long_they_took_elsewhere(tmp_path):
+    small = load(SOURCE)["small"]
+    done = demo_result(small, 0, 90.0)
+    done = replace(done, epochs=tuple(replace(record, seconds=600.0) for record in done.epochs))
+    store(tmp_path / "hardware", done)
+    with pytest.raises(WeightsError, match=r"make them with: budgetnet run small, which took 40 minutes on hardware$"):
+        find_weights([tmp_path / "runs", tmp_path / "hardware"], small, None)
 
 
 def test_an_unknown_network_is_a_usage_error(capsys):

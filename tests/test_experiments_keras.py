@@ -6,6 +6,7 @@ from budgetnet.catalogue import load_default
 from budgetnet.data.specs import MNIST, MNIST_UNIT
 from budgetnet.definition import Adadelta, Adam, Augmentation, Budget, RMSprop, difference
 from budgetnet.models import BatchNormalization, Dense, Dropout
+from experiments.separable import SeparableBranches
 
 CATALOGUE = load_default()
 ADADELTA = Adadelta(lr=1.0, rho=0.95, epsilon=1e-7)
@@ -114,3 +115,22 @@ def test_curves_are_the_documents():
     for name in ("cnn3-lenet", "cnn3-vgg", "cnn3-seven"):
         (curve,) = CATALOGUE[name].reported.curves
         assert (len(curve.train_accuracy), curve.validation_accuracy) == (20, ())
+
+
+@pytest.mark.parametrize(
+    ("place", "norms"),
+    [
+        ("convolutions", {"stem.norm": "relu", "branches.0.norm": "relu", "branches.1.norm": "relu"}),
+        ("before relu", {"stem.norm": "conv", "branches.0.norm": "conv", "branches.1.norm": "conv"}),
+        ("dense", {"norm1": "relu1", "norm2": "relu2"}),
+        ("everywhere", {"stem.norm": "relu", "branches.0.norm": "relu", "branches.1.norm": "relu", "norm1": "relu1", "norm2": "relu2"}),
+    ],
+)
+def test_explore_s_normalization_stands_where_it_is_asked_for(place, norms):
+    network = SeparableBranches(norm=True, norm_place=place).build((1, 28, 28), 10)
+    leaves = [name for name, module in network.named_modules() if not any(module.children())]
+    found = [name for name in leaves if "norm" in name]
+    assert found == list(norms)
+    for name, before in norms.items():
+        follows = [other for other in leaves if other.startswith(name.rpartition(".")[0])]
+        assert before in follows[follows.index(name) - 1].split(".")
