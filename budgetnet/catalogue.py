@@ -6,7 +6,7 @@ import difflib
 import importlib
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -57,7 +57,8 @@ class Catalogue:
         self.plans, self.studies = _searches(searches)
         self.conclusions = tuple(conclusions)
         for conclusion in self.conclusions:
-            unknown = [name for name in (*conclusion.first, *conclusion.second) if name not in self._by_name]
+            known: Container[str] = self.studies if conclusion.measure == "search" else self._by_name
+            unknown = [name for name in (*conclusion.first, *conclusion.second) if name not in known]
             if unknown:
                 raise DefinitionError(f"the conclusion {conclusion.sentence!r} names {unknown[0]!r}, which is not in the catalogue")
 

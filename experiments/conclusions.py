@@ -43,7 +43,7 @@ CONCLUSIONS = (
         0.5,
     ),
     Conclusion("mlp6", "The weights stay around 0.", "weights around 0", ("mlp-2", "mlp-3", "mlp-5")),
-    Conclusion("lenet", "4 and 9 are confused most.", "confused", ("lenet",), pair=(4, 9)),
+    Conclusion("lenet", "4 and 9 are confused most.", "confused", ("lenet",), point=(4, 9)),
     Conclusion(
         "lenet", "Augmentation makes the deeper network better.", "accuracy", ("lenet-augmented",), ("lenet-deeper",)
     ),
@@ -63,4 +63,6 @@ CONCLUSIONS = (
         ("explore-separable",),
         "lower",
     ),
+    Conclusion("explore", "Batches of 32 images and 3 epochs are the best.", "search", ("explore-batch-epochs",), point=(32, 3)),
+    Conclusion("explore", "A learning rate of 0.0001 is the best.", "search", ("explore-rate",), point=(1e-4,)),
 )

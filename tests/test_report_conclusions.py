@@ -8,6 +8,7 @@ import pytest
 from budgetnet.definition import Conclusion
 from budgetnet.report.collect import Row
 from budgetnet.report.conclusions import answers, around_zero, html, markdown, normal
+from budgetnet.study_results import AxisRecord, PointRecord, StudyRecord
 from tests.report_demo import demo_catalogue, demo_result
 
 CATALOGUE = demo_catalogue()
@@ -71,10 +72,10 @@ def test_confusion_of_one_run_only_indicates():
     confusion = [[0] * 10 for _ in range(10)]
     confusion[4][9], confusion[9][4], confusion[1][7] = 5, 4, 3
     record = look(confusion=tuple(map(tuple, confusion)))
-    conclusion = Conclusion("paper", "sentence", "confused", ("step-11",), pair=(4, 9))
+    conclusion = Conclusion("paper", "sentence", "confused", ("step-11",), point=(4, 9))
     found = answer(conclusion, row("step-11", HIGH, diagnostics=record))
     assert (found.word, found.figures) == ("indicated", "seed 0: 4 and 9, 9 of 20 errors")
-    assert answer(replace(conclusion, pair=(3, 5)), row("step-11", HIGH, diagnostics=record)).word == "not indicated"
+    assert answer(replace(conclusion, point=(3, 5)), row("step-11", HIGH, diagnostics=record)).word == "not indicated"
     assert answer(conclusion, row("step-11", HIGH)).figures == "no run was looked at: budgetnet inspect step-11"
 
 
@@ -90,6 +91,25 @@ def test_shape_of_weights():
 def test_table_escapes_and_is_absent_without_conclusions():
     conclusion = replace(claim("step-11"), sentence="a < b | c")
     rows = [row("step-11", HIGH), row("step-10", LOW)]
-    assert "a &lt; b | c" in html([conclusion], rows)
-    assert "a < b \\| c" in "\n".join(markdown([conclusion], rows))
-    assert (html([], rows), markdown([], rows)) == ("", [])
+    answered = answers([conclusion], rows)
+    assert "a &lt; b | c" in html(answered)
+    assert "a < b \\| c" in "\n".join(markdown(answered))
+    assert (html([]), markdown([])) == ("", [])
+
+
+def test_search_is_indicated_where_its_best_point_is_the_document_s():
+    axes = (AxisRecord("recipe.batch_size", (32, 64)), AxisRecord("recipe.epochs", (3, 4)))
+    points = tuple(
+        PointRecord(number, "complete", {"recipe.batch_size": 32, "recipe.epochs": epochs}, value)
+        for number, (epochs, value) in enumerate(((3, 97.75), (4, 98.49)))
+    )
+    study = StudyRecord("batches", "digest", "grid", axes, (0,), points, best=1)
+    conclusion = Conclusion("paper", "32 and 3 are the best", "search", ("batches",), point=(32, 3))
+    ((_, found),) = answers([conclusion], [], [study])
+    assert found.word == "not indicated"
+    assert found.figures == "best: batch_size 32, epochs 4: 98.49 %; the document's point: batch_size 32, epochs 3: 97.75 %; 1 seed a point"
+    ((_, found),) = answers([replace(conclusion, point=(32, 4))], [], [study])
+    assert (found.word, found.figures) == ("indicated", "best: batch_size 32, epochs 4: 98.49 %; 1 seed a point")
+    unfinished = replace(study, points=(*points, PointRecord(2, "waiting", {"recipe.batch_size": 64, "recipe.epochs": 3})))
+    ((_, found),) = answers([conclusion], [], [unfinished])
+    assert (found.word, found.figures) == ("cannot say yet", "the search is not finished: budgetnet sweep batches")

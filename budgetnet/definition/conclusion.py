@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from budgetnet.definition.checks import is_number, require
 
-MEASURES = ("accuracy", "loss gap", "last sd", "confused", "weights around 0", "weights normal")
+MEASURES = ("accuracy", "loss gap", "last sd", "confused", "weights around 0", "weights normal", "search")
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,11 @@ class Conclusion:
     ``measure`` is a figure of a run or of its closer look: 'accuracy' (validation, last epoch, in percent), 'loss gap'
     (distance between training and validation loss of the last epoch, in nats), 'last sd' (standard deviation of the
     validation accuracy in the last five epochs, in points), 'confused' (the two classes that are confused most),
-    'weights around 0' and 'weights normal' (the shape of the weights' distribution).
+    'weights around 0' and 'weights normal' (the shape of the weights' distribution), 'search' (the best point of a study).
 
     The first three compare: every experiment of ``first`` is claimed to be ``claim`` than every one of ``second``: 'higher',
-    'lower', or 'within', which is no further apart than ``margin``. The others look at each of ``first``; 'confused'
-    claims the two classes of ``pair``.
+    'lower', or 'within', which is no further apart than ``margin``. The others look at each of ``first``, which for 'search'
+    are studies; ``point`` is what is claimed: the two classes, or the values of the best point in the order of the study's space.
     """
 
     document: str
@@ -30,7 +30,7 @@ class Conclusion:
     second: tuple[str, ...] = ()
     claim: str = "higher"
     margin: float = 0.0
-    pair: tuple[int, int] | None = None
+    point: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         require(self, "measure", lambda v: v in MEASURES, f"one of {', '.join(MEASURES)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.catalogue import Catalogue
-from budgetnet.definition import Conclusion
 from budgetnet.report import conclusions, convergence_table, experiment_page, page, reproduction_table, results_table, tables
 from budgetnet.report.collect import Pair, Row, collect, twins
+from budgetnet.report.conclusions import Answered
 from budgetnet.report.markup import page_file
-from budgetnet.study_results import STUDY, find
+from budgetnet.study_results import STUDY, StudyRecord, StudyRecordError, find, read_study
 
 PLOTS = "plots"
 CURVES = "curves-"  # before an experiment's name: the key of its curves among the pictures of the overview page
@@ -60,20 +61,31 @@ def build(catalogue: Catalogue, roots: list[Path], out: Path) -> Summary:
             own["curves"] = pictures[CURVES + name]
         contents |= {f"{PLOTS}/{name}/{kind}.png": picture for kind, picture in own.items()}
         contents[page_file(name)] = experiment_page.render(row, own, remark or drawn_remark).encode()
-    contents["summary.md"] = tables.markdown(summary.rows, summary.pairs, parts(summary.rows, catalogue.conclusions)).encode()
+    answered = conclusions.answers(catalogue.conclusions, summary.rows, searches(roots))
+    contents["summary.md"] = tables.markdown(summary.rows, summary.pairs, parts(summary.rows, answered)).encode()
     contents["summary.csv"] = tables.csv_text(summary.rows).encode()
-    contents["index.html"] = page.render(summary.rows, summary.pairs, pictures, remark, has_searches(roots), catalogue.conclusions).encode()
+    contents["index.html"] = page.render(summary.rows, summary.pairs, pictures, remark, has_searches(roots), answered).encode()
     files = [replace(out / name, content) for name, content in contents.items()]
     remove_old(out, set(files))
     return Summary(summary.rows, summary.pairs, tuple(files))
 
 
-def parts(rows: Sequence[Row], documented: Sequence[Conclusion]) -> dict[str, list[str]]:
+def parts(rows: Sequence[Row], answered: Sequence[Answered]) -> dict[str, list[str]]:
     """The further tables of ``summary.md`` by their title."""
     return {
         "Reproduction, like with like": reproduction_table.markdown(rows), "Stability and convergence": convergence_table.markdown(rows),
-        "Losses and accuracies": results_table.markdown(rows), "The documents' conclusions": conclusions.markdown(documented, rows),
+        "Losses and accuracies": results_table.markdown(rows), "The documents' conclusions": conclusions.markdown(answered),
     }  # fmt: skip
+
+
+def searches(roots: Sequence[Path]) -> list[StudyRecord]:
+    """The records of all searches; the page of the searches says which cannot be read."""
+    found = []
+    for root in roots:
+        for path in find(root, STUDY):
+            with contextlib.suppress(StudyRecordError):
+                found.append(read_study(path))
+    return found
 
 
 def has_searches(roots: Sequence[Path]) -> bool:

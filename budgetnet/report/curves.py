@@ -9,14 +9,16 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from budgetnet.report.axes import AIM, FAINT, INK, TRAIN, VALIDATION, accuracy_axis, new_figure, png, style
 from budgetnet.report.collect import Row, counted
 from budgetnet.results import Result
-from budgetnet.verdict import prediction_interval
+from budgetnet.verdict import MIN_SEEDS, prediction_interval
 
 LEAST_LOSS = 1e-6  # nats; a loss of 0 has no place on a logarithmic axis
 LOWEST_ACCURACY = 80.0  # percent; what is below would press the interesting end together
@@ -47,15 +49,18 @@ def curves(row: Row) -> bytes | None:
     for axes in (loss_axes, accuracy_axes):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
         axes.set_xlabel("epoch", fontsize=8, color=INK)
-    names = ((TRAIN, "training (mean over the epoch)"), (VALIDATION, "validation"))
-    handles = [Line2D([], [], color=colour, lw=2, label=name) for colour, name in names]
+    names = ((TRAIN, "training"), (VALIDATION, "validation"))  # training: the mean over the epoch
+    handles: list[Artist] = [Line2D([], [], color=colour, lw=2, label=name) for colour, name in names]
+    if len(results) >= MIN_SEEDS:
+        handles.append(Patch(color=FAINT, alpha=0.25, lw=0, label="95 % of single runs"))
     for number, document in enumerate(documents):
-        handles.append(Line2D([], [], **document_style(INK, number), label=f"the document: {document.run}"))
+        handles.append(Line2D([], [], **document_style(INK, number), label=f"document: {document.run}"))
     figure.legend(
         handles=handles,
         loc="upper right",
         ncols=len(handles),
-        fontsize=8,
+        fontsize=7.5,
+        columnspacing=1.2,
         frameon=False,
         bbox_to_anchor=(0.99, 1.0),
         labelcolor=INK,

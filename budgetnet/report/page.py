@@ -10,9 +10,10 @@ from importlib import resources
 from string import Template
 
 from budgetnet import __version__
-from budgetnet.definition import Conclusion, Mark
+from budgetnet.definition import Mark
 from budgetnet.report import conclusions, convergence_table, reproduction_table, results_table
 from budgetnet.report.collect import Pair, Row, counted
+from budgetnet.report.conclusions import Answered
 from budgetnet.report.markup import badge, cell, page_file, phrases, picture, small, table
 from budgetnet.report.sections import mark_part, section, status_badge
 from budgetnet.report.tables import NOTHING, count, duration, pair_cells, percent, spread
@@ -36,13 +37,13 @@ def render(
     pictures: Mapping[str, bytes],
     remark: str = "",
     searches: bool = False,
-    documented: Sequence[Conclusion] = (),
+    answered: Sequence[Answered] = (),
 ) -> str:
     """The page as HTML.
 
     ``pictures`` are PNGs: 'overview', 'parameters' and 'curves-<experiment>', any of which may be absent; ``remark``
-    is a sentence that says why, if none could be drawn. ``searches``: there is a page of searches beside this one. ``documented`` are
-    the documents' conclusions to be tested.
+    is a sentence that says why, if none could be drawn. ``searches``: there is a page of searches beside this one. ``answered`` are the
+    documents' conclusions with what the runs say of them.
     """
     numbers = number_marks(row.experiment for row in rows)
     files = resources.files("budgetnet.report")
@@ -58,7 +59,7 @@ def render(
         reproduction=reproduction_table.html(rows),
         convergence=convergence_table.html(rows),
         losses=results_table.html(rows),
-        conclusions=conclusions.html(documented, rows),
+        conclusions=conclusions.html(answered),
         searches='<p><a href="sweeps.html">Searches: maps, curves and tables of the studies</a></p>' if searches else "",
         experiments="\n".join(section(row, pictures.get(f"curves-{row.experiment.name}"), numbers) for row in rows),
         marks=mark_part(numbers),

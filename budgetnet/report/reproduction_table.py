@@ -95,4 +95,4 @@ def word(found: ReproductionVerdict) -> str:
     if found.word == "not reported":
         return NOTHING
     interval = small(f"{found.lower:.2f} … {found.upper:.2f}") if found.lower is not None else ""
-    return badge(found.word, found.text) + interval
+    return badge(found.word) + (interval or small(found.text.removeprefix(found.word).strip(" :")))
