@@ -135,19 +135,23 @@ def markdown(rows: Sequence[Row], pairs: Sequence[Pair], parts: Mapping[str, Seq
     return "\n".join([*lines, *(["", "## Notes", "", *notes] if notes else []), ""])
 
 
-README_COLUMNS = ("experiment", "parameters", "reported %", "ours % (last epoch)", "aim", "reproduction")
+README_COLUMNS = (
+    "experiment", "parameters", "ours %, last epoch", "document's", "reproduction", "ours %, best epoch", "document's", "aim %", "verdict",
+    "best epoch reaches the aim",
+)  # fmt: skip
 
 
 def readme_table(rows: Sequence[Row]) -> str:
     """The few columns that a README has room for, of the experiments that have results."""
     body = [
         [
-            row.experiment.name, count(row.parameters), percent(row.reproduction.reported),
-            f"{spread(row.aim.mean, row.aim.sd)} ({row.status})",
-            f"{percent(row.aim.aim)}: {row.aim.text}", row.reproduction.text,
+            row.experiment.name, count(row.parameters),
+            f"{spread(row.aim.mean, row.aim.sd)} ({row.status})", percent(row.reproduction.reported), row.reproduction.text,
+            spread(row.best_reproduction.mean, row.best_reproduction.sd), percent(row.best_reproduction.reported),
+            percent(row.aim.aim), row.aim.text, NOTHING if row.announcing is None else f"{row.announcing} of {len(row.results)}",
         ] for row in rows if row.results
     ]  # fmt: skip
-    return "\n".join(markdown_table(README_COLUMNS, body))
+    return "\n".join(markdown_table(README_COLUMNS, body, {"parameters", "document's", "aim %"}))
 
 
 def _markdown_cells(row: Row, numbers: dict[Mark, int]) -> list[str]:
