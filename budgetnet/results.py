@@ -30,7 +30,8 @@ class Result:
 
     ``validation`` says which images validated: ``test`` or ``holdout``; ``test_accuracy`` and ``test_loss`` are given
     only under a hold-out protocol, where the test set is scored once. ``device`` is 'cpu' or 'cuda', ``engine`` the
-    path that trained ('kernels', 'eager', …), ``threads`` the CPU threads of this run.
+    path that trained ('kernels', 'eager', …), ``threads`` the CPU threads of this run. ``network`` is the fingerprint of the
+    built network (``budgetnet.fingerprint``), empty in records from before there was one.
     """
 
     experiment: str
@@ -48,6 +49,7 @@ class Result:
     environment: dict[str, Any] = field(default_factory=dict)
     test_accuracy: float | None = None
     test_loss: float | None = None
+    network: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
     @property
@@ -81,6 +83,7 @@ class Result:
             data["epochs"] = tuple(EpochRecord(**record) for record in data["epochs"])
             if not data["epochs"]:
                 raise ResultError(f"{source} holds no epoch")
+            data.setdefault("network", {})
             return cls(**{f.name: data[f.name] for f in fields(cls)})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ResultError(f"{source} is not a readable result ({type(error).__name__}: {error}); move it away and run again") from error

@@ -106,8 +106,8 @@ class RunDirectory:
         with open(self.path / "log.txt", "a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
-    def set_aside(self, definition_hash: str) -> None:
-        """Move what an older definition left out of the way, so that nothing is lost and nothing is mixed."""
+    def set_aside(self, definition_hash: str) -> str:
+        """Move what an older definition or network left into a folder, whose name is returned: nothing is lost, nothing is mixed."""
         target = self.path / f"stale-{definition_hash}"
         number = 1
         while target.exists():
@@ -117,6 +117,7 @@ class RunDirectory:
         for file in self.path.iterdir():
             if file.is_file() and file.name != "lock":
                 file.rename(target / file.name)
+        return target.name
 
 
 @contextlib.contextmanager

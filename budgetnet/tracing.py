@@ -25,10 +25,10 @@ def trace(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Layer, 
     Raises StructureUnavailable where ``forward`` depends on the images' content, or fails on such an image.
     """
     probe = copy.deepcopy(module).cpu().eval()
-    if _Tracer().is_leaf_module(probe, ""):
+    if LayerTracer().is_leaf_module(probe, ""):
         probe = nn.Sequential(probe)  # a layer alone: fx would look into it
     try:
-        graph = fx.GraphModule(probe, _Tracer().trace(probe))
+        graph = fx.GraphModule(probe, LayerTracer().trace(probe))
     except Exception as error:  # forward is a stranger's code and meets symbols instead of numbers: anything can come
         raise StructureUnavailable(f"the network's forward cannot be traced symbolically ({_sentence(error)})") from error
     shapes = _Shapes(graph)
@@ -45,7 +45,9 @@ def _sentence(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0][:200]}".strip(": ")
 
 
-class _Tracer(fx.Tracer):
+class LayerTracer(fx.Tracer):
+    """Traces down to layers: torch.nn's own modules, and those whose class has a true attribute ``is_layer``."""
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return bool(getattr(type(m), "is_layer", False)) or super().is_leaf_module(m, module_qualified_name)
 

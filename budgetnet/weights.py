@@ -92,6 +92,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Put a run's weights into ``model``. Raises WeightsError where the file is damaged or of another network."""
+    _check_network(model, path)
     state = read_weights(path)
     try:
         model.load_state_dict(state)
@@ -118,3 +119,14 @@ def digest(model: nn.Module) -> str:
 
 def _unfit(path: Path, error: Exception) -> WeightsError:
     return WeightsError(f"{path} does not hold weights of this definition ({type(error).__name__}); run the experiment again")
+
+
+def _check_network(model: nn.Module, weights: Path) -> None:
+    """Raise WeightsError where ``model`` is not the network that the run of ``weights`` trained."""
+    from budgetnet.fingerprint import differences, fingerprint
+
+    result = read_result(weights.parent)
+    changed = differences(result.network, fingerprint(model)) if result is not None else []
+    if changed:
+        more = "; …" if len(changed) > 3 else ""
+        raise WeightsError(f"{weights} is of another network ({'; '.join(changed[:3])}{more}); run the experiment again")

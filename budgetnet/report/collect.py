@@ -201,10 +201,25 @@ def read_shelf(root: Path, experiment: Experiment) -> Shelf:
             problems.append(str(error))
             continue
         if result is not None:
-            same = result.definition_hash == wanted
+            same = result.definition_hash == wanted and not another_network(result, experiment)
             (stale if not same else current if result.finished else partial).append(result)
     diagnostics, more = first_record(root, current)
     return Shelf(place_name(root), tuple(current), tuple(partial), tuple(stale), (*problems, *more), diagnostics)
+
+
+def another_network(result: Result, experiment: Experiment) -> bool:
+    """Whether the run trained a network that the experiment's description no longer builds.
+
+    Only asked of descriptions that are not budgetnet's own: it takes torch. One that cannot be built now is another one.
+    """
+    if not result.network or type(experiment.model).__module__.startswith("budgetnet."):
+        return False
+    from budgetnet.fingerprint import differences, network_fingerprint
+
+    try:
+        return bool(differences(result.network, network_fingerprint(experiment)))
+    except Exception:  # a user's build() may raise anything; `budgetnet check` shows it
+        return True
 
 
 def check(result: Result, directory: Path, experiment: Experiment) -> None:

@@ -20,6 +20,7 @@ from budgetnet.engine.choice import Settings
 from budgetnet.environment import stamp
 from budgetnet.evaluate import evaluate
 from budgetnet.events import Events, event_file
+from budgetnet.fingerprint import differences, network_fingerprint
 from budgetnet.metrics import EpochRecord
 from budgetnet.progress import Progress
 from budgetnet.results import Result
@@ -59,7 +60,10 @@ class Trained(Protocol):
 class Session:
     """One experiment with one seed in its run directory, which is locked. ``state`` is the checkpoint to go on from, if any."""
 
-    def __init__(self, experiment: Experiment, seed: int, options: Options, directory: RunDirectory, progress: Progress) -> None:
+    def __init__(
+        self, experiment: Experiment, seed: int, options: Options, directory: RunDirectory, progress: Progress, network: dict[str, str]
+    ) -> None:
+        self._network = network
         self.experiment, self.seed, self._options, self.directory, self._progress = experiment, seed, options, directory, progress
         self.job, self.until = f"{experiment.name} seed {seed}", target_epochs(experiment, options)
         self._digest = definition_hash(experiment)
@@ -72,10 +76,19 @@ class Session:
         begun = (
             self._earlier.definition_hash if self._earlier is not None else self.state["definition_hash"] if self.state else self._digest
         )
-        if begun != self._digest:
-            directory.set_aside(begun)
+        changed = self._changed_network() if begun == self._digest else ["the definition"]
+        if changed:
+            folder = directory.set_aside(begun)
             self._earlier = self.state = None
             self.records = []
+            if begun == self._digest:
+                self._note(f"the network has changed ({'; '.join(changed[:3])}{'; …' if len(changed) > 3 else ''}): starts anew, {folder}")
+
+    def _changed_network(self) -> list[str]:
+        """What differs between the network of the earlier run and the one that is built now."""
+        if self._earlier is not None:
+            return differences(self._earlier.network, self._network)
+        return differences(self.state.get("network", {}), self._network) if self.state else []
 
     def reload(self) -> None:
         """Take up the last checkpoint."""
@@ -117,7 +130,8 @@ class Session:
         self._events.epoch(record, trained.model.named_parameters(), self._activations(trained.model))
         if checkpoint:
             records = [asdict(r) for r in self.records]
-            self.directory.save_checkpoint(trained.state_dict() | {"definition_hash": self._digest, "records": records})
+            own = {"definition_hash": self._digest, "network": self._network, "records": records}
+            self.directory.save_checkpoint(trained.state_dict() | own)
         self.directory.log(f"epoch {record.epoch}: {asdict(record)}")
         self._progress.epoch(self.job, record, self.experiment.recipe.epochs)
 
@@ -147,6 +161,7 @@ class Session:
             validation=experiment.recipe.protocol.validation,
             device=settings.device, engine=trained.engine, precision=trained.precision, threads=settings.threads,
             environment=stamp(settings.device),
+            network=self._network,
             test_accuracy=None if scores is None else scores.accuracy, test_loss=None if scores is None else scores.loss,
         )  # fmt: skip
 
@@ -190,8 +205,9 @@ def _engine_words(trained: Trained, settings: Settings) -> str:
 @contextlib.contextmanager
 def open_session(experiment: Experiment, seed: int, options: Options, progress: Progress) -> Iterator[Session]:
     """The session in its locked directory. Raises RunDirectoryError where that is in use or cannot be written or read."""
+    network = network_fingerprint(experiment)
     with open_run(options.runs, experiment.name, seed) as directory, _engine_log(directory.log):
-        yield Session(experiment, seed, options, directory, progress)
+        yield Session(experiment, seed, options, directory, progress, network)
 
 
 class _Lines(logging.Handler):
