@@ -78,14 +78,16 @@ class RunDirectory:
         write_atomically(self.checkpoint_path, buffer.getvalue())
 
     def save_weights(self, model_state: dict[str, Any]) -> bool:
-        """``weights.safetensors``; False where safetensors is not installed (the checkpoint holds the weights as well)."""
+        """``weights.safetensors``; False where safetensors is not installed or cannot hold them (the checkpoint does as well)."""
         try:
             from safetensors.torch import save
-        except ImportError:
+
+            # each in a memory of its own: the format refuses tensors that share theirs, as tied weights do
+            content = save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in model_state.items()})
+        except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, KeyError) as error:  # of states that are no plain tensors
+            self.log(f"the weights are in checkpoint.pt only: safetensors cannot write them ({type(error).__name__}: {error})")
             return False
-        write_atomically(
-            self.path / "weights.safetensors", save({name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()})
-        )
+        write_atomically(self.path / "weights.safetensors", content)
         return True
 
     def save_diagnostics(self, record: Diagnostics) -> None:

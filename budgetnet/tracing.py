@@ -24,7 +24,10 @@ def trace(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Layer, 
     into. Works on a copy on the CPU, in evaluation mode, so that neither weights and moving statistics nor the random state change.
     Raises StructureUnavailable where ``forward`` depends on the images' content, or fails on such an image.
     """
-    probe = copy.deepcopy(module).cpu().eval()
+    try:
+        probe = copy.deepcopy(module).cpu().eval()
+    except RuntimeError as error:  # of tensors that are computed from others, as those of nn.utils.weight_norm
+        raise StructureUnavailable(f"the network cannot be copied ({_sentence(error)})") from error
     if LayerTracer().is_leaf_module(probe, ""):
         probe = nn.Sequential(probe)  # a layer alone: fx would look into it
     try:

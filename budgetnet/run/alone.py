@@ -14,6 +14,7 @@ from budgetnet.engine.loop import Training, train
 from budgetnet.results import Result
 from budgetnet.run.data import RunData
 from budgetnet.run.gates import assert_budget, build_model
+from budgetnet.run.rehearsal import rehearse
 from budgetnet.run.session import Session
 
 
@@ -28,6 +29,7 @@ def train_alone(session: Session, data_set: arrays.Arrays, settings: Settings) -
         data = RunData(experiment, data_set, seed, torch.device(settings.device))
         model = build_model(experiment, seed)
         counts = assert_budget(experiment, model)
+        rehearse(build_model(experiment, seed), data)
         training = Training(model, experiment.recipe, experiment.data_set.image_shape, seed, _as_begun(settings, session))
         if session.state is not None:
             training.load_state_dict(session.state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ class RunData:
     def __init__(self, experiment: Experiment, data_set: arrays.Arrays, seed: int, device: torch.device) -> None:
         spec, recipe = experiment.data_set, experiment.recipe
         split = splits.split(data_set, recipe.protocol, seed)
-        self.classes = spec.classes
+        self.classes, self.device = spec.classes, device
         self._spec, self._recipe = spec, recipe
         self.train = Resident(split.train_images, split.train_labels, spec.mean, spec.std, device)
         self.validation = (split.validation_images.to(device), split.validation_labels.to(device))
@@ -35,6 +35,13 @@ class RunData:
 
     def validation_batches(self) -> Batches:
         return evaluation_batches(*self.validation, self._recipe.batch_size, self._spec.mean, self._spec.std)
+
+    def rehearsal_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """A batch of training images as they are, and one of the size of an epoch's last batch, where that is another."""
+        size, last = min(self._recipe.batch_size, self.images), self.images % self._recipe.batch_size
+        for count in dict.fromkeys((size, last or size)):
+            images, labels = self.train.images[:count], self.train.labels[:count]
+            yield from evaluation_batches(images, labels, count, self._spec.mean, self._spec.std)
 
     def sample(self) -> Tensor:
         """The same few validation images at every call, preprocessed: float32 (N, C, H, W), N at most the batch size."""

@@ -138,8 +138,7 @@ class Session:
     def finish(self, counts: params.Counts, trained: Trained, data: RunData, data_set: arrays.Arrays) -> Result:
         """Weights, diagnostics and, last, the result."""
         result = self._result(counts, trained, data)
-        if not self.directory.save_weights(trained.model.state_dict()):
-            self.directory.log("safetensors is not installed: the weights are in checkpoint.pt only")
+        self.directory.save_weights(trained.model.state_dict())
         if result.finished:
             self._save_diagnostics(result, trained, data_set)
         self.directory.save_result(result)

@@ -20,6 +20,7 @@ from budgetnet.results import Result
 from budgetnet.run.alone import train_alone
 from budgetnet.run.data import RunData, data_of_seeds, stacked
 from budgetnet.run.gates import assert_budget, build_model
+from budgetnet.run.rehearsal import rehearse
 from budgetnet.run.session import Session
 
 log = logging.getLogger("budgetnet.engine.together")  # in the runs' logs, as what the engine says
@@ -72,6 +73,7 @@ def _train_at_once(sessions: Sequence[Session], data_set: arrays.Arrays, setting
     data = data_of_seeds(experiment, data_set, seeds, torch.device(settings.device))
     models = [build_model(experiment, seed) for seed in seeds]
     counts = {seed: assert_budget(experiment, model) for seed, model in zip(seeds, models, strict=True)}
+    rehearse(build_model(experiment, seeds[0]), data[0])
     try:
         training = StackedTraining(
             models, experiment.recipe, experiment.data_set.image_shape, seeds,
