@@ -30,9 +30,11 @@ def evaluate_stacked(forward: Callable[[Tensor], Tensor], batches: Iterable[tupl
             logits = forward(images).float()
             entropy = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
             batch_loss = entropy.double().sum(1)
-            pairs = functional.one_hot(labels * classes + logits.argmax(2), classes * classes).sum(1)
+            pairs = labels * classes + logits.argmax(2)
+            if confusion is None:
+                confusion = pairs.new_zeros(len(pairs), classes * classes)
+            confusion.scatter_add_(1, pairs, torch.ones_like(pairs))  # unlike bincount, does not wait for the device
             loss = batch_loss if loss is None else loss + batch_loss
-            confusion = pairs if confusion is None else confusion + pairs
     if loss is None or confusion is None:
         raise ValueError("there is no image to evaluate on")
     return [_scores(float(own), table) for own, table in zip(loss.cpu(), confusion.view(-1, classes, classes).cpu(), strict=True)]

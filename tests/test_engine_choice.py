@@ -260,3 +260,16 @@ def test_variants_take_the_reference_s_steps(name, monkeypatch):
     for _ in range(2):
         torch.testing.assert_close(variant.step(images, labels)[0], reference.step(images, labels)[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(variant.forward(images), reference.forward(images), rtol=1e-3, atol=1e-3)
+
+
+def test_a_probe_s_step_is_bounded_whatever_the_batch_size(own_cache, monkeypatch):
+    sizes, step = set(), EagerPath.step
+
+    def counted(path, images, labels):
+        sizes.add(len(images))
+        return step(path, images, labels)
+
+    monkeypatch.setattr(EagerPath, "step", counted)
+    recipe = Recipe(optimizer=SGD(lr=0.05), batch_size=10**9, epochs=1)
+    assert choose_path(torch_only(), recipe, SHAPE, Settings()).name in ("eager", "channels-last")
+    assert sizes == {choice.MOST_IMAGES}

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from budgetnet.catalogue import Catalogue
+from budgetnet.data.arrays import load
 from budgetnet.definition import DefinitionError, change, definition_hash, derive
 from budgetnet.engine.choice import EngineError, Settings
 from budgetnet.engine.loop import Diverged
@@ -180,3 +181,13 @@ def test_a_seed_fixes_the_initialization():
     a, b, c = (build_model(EXPERIMENTS["small"], seed).state_dict()["conv1.weight"] for seed in (0, 0, 1))
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
+
+
+def test_a_batch_size_above_the_number_of_images_trains_on_whole_epochs(tmp_path):
+    small = EXPERIMENTS["small"]
+    whole = derive(small, "whole", recipe=change(batch_size=10**9, epochs=1))
+    result, _ = train("whole", tmp_path, experiment=whole, engine="eager")
+    assert result.finished
+    images = derive(small, "images", recipe=change(batch_size=len(load(small.data_set).train_labels), epochs=1))
+    assert train("images", tmp_path, experiment=images, engine="eager")[0].last.train_loss == result.last.train_loss
+    assert train("whole", tmp_path / "auto", experiment=whole)[0].finished

@@ -15,7 +15,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 # Compiling delays the first step by more than a probe may take, so it has to be asked for.
 ENGINES = ("auto", "kernels", "eager", "channels-last", "compiled", "compiled-channels-last", "stacked", "grouped", "vmapped", "branches")
 PRECISIONS = ("recipe", "fp32", "bf16", "auto")
+# Images of a probed step at most: the batch size may exceed the data set, and the order of the paths does not depend on more.
+MOST_IMAGES = 1024
 WARM_UP = 1  # steps of a candidate before its first measured one, which allocate memory and the optimizer's state
 
 
@@ -57,7 +59,7 @@ class Settings:
     probed_since: float = 0.0
 
 
-Builder = Callable[[nn.Module], Path]
+Builder = Callable[[nn.Module, Recipe], Path]
 
 
 def processor_has_bf16() -> bool:
@@ -80,10 +82,13 @@ def choose_path(model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, i
         return EagerPath(model, recipe, device, possible[0])
     builders: dict[tuple[str, str], Builder] = {}
     if "fp32" in possible and _kernels_take(model, image_shape):
-        builders["kernels", "fp32"] = lambda some: KernelPath(some, recipe, image_shape, settings.threads)
+        builders["kernels", "fp32"] = lambda some, its_recipe: KernelPath(some, its_recipe, image_shape, settings.threads)
     for name, precision in itertools.product(("eager", "channels-last"), possible):
-        builders[name, precision] = lambda some, name=name, precision=precision: EagerPath(some, recipe, device, precision, name)  # type: ignore[misc]
-    return builders[_fastest(builders, model, recipe, image_shape, settings)](model)
+        builders[name, precision] = lambda some, its_recipe, name=name, precision=precision: EagerPath(  # type: ignore[misc]
+            some, its_recipe, device, precision, name
+        )
+    probed = replace(recipe, batch_size=min(recipe.batch_size, MOST_IMAGES))
+    return builders[_fastest(builders, model, probed, image_shape, settings)](model, recipe)
 
 
 def _kernels_take(model: nn.Module, image_shape: tuple[int, int, int]) -> bool:
@@ -134,7 +139,7 @@ def _fastest(
     key = _key(builders, model, recipe, image_shape, settings)
     kept = _read(key, builders, settings.probed_since)
     if kept is None:
-        compared = _probe(builders, model, recipe.batch_size, image_shape, settings.threads)
+        compared = _probe(builders, model, recipe, image_shape, settings.threads)
         milliseconds = {" ".join(path): round(1000 * seconds, 3) for path, seconds in compared.seconds.items()}
         found: dict[str, Any] = {"path": compared.fastest, "milliseconds": milliseconds, "measured": time.time()}
         kept = _read(key, builders, settings.probed_since)  # concurrent probes: the first outcome written wins
@@ -167,15 +172,15 @@ def _read(key: str, builders: Mapping[tuple[str, str], Builder], since: float) -
 
 
 def _probe(
-    builders: Mapping[tuple[str, str], Builder], model: nn.Module, batch_size: int, image_shape: tuple[int, int, int], threads: int
+    builders: Mapping[tuple[str, str], Builder], model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], threads: int
 ) -> Comparison[tuple[str, str]]:
     """Compare the paths that can train a copy of ``model``. Neither the model nor a random state changes."""
     with torch.random.fork_rng(devices=[]):
-        images, labels = torch.randn(batch_size, *image_shape), torch.zeros(batch_size, dtype=torch.int64)
+        images, labels = torch.randn(recipe.batch_size, *image_shape), torch.zeros(recipe.batch_size, dtype=torch.int64)
         candidates: dict[tuple[str, str], Callable[[], object]] = {}
         for name, make in builders.items():
             try:
-                step = functools.partial(make(copy.deepcopy(model)).step, images, labels)
+                step = functools.partial(make(copy.deepcopy(model), recipe).step, images, labels)
                 for _ in range(WARM_UP):
                     step()
             except (NotLowerable, RuntimeError, ValueError) as error:

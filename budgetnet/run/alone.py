@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 
 from budgetnet.data import arrays
+from budgetnet.definition import Recipe
 from budgetnet.engine.choice import Settings
 from budgetnet.engine.loop import Training, train
 from budgetnet.results import Result
@@ -30,13 +31,19 @@ def train_alone(session: Session, data_set: arrays.Arrays, settings: Settings) -
         model = build_model(experiment, seed)
         counts = assert_budget(experiment, model)
         rehearse(build_model(experiment, seed), data)
-        training = Training(model, experiment.recipe, experiment.data_set.image_shape, seed, _as_begun(settings, session))
+        recipe = _without_idle_capacity(experiment.recipe, data_set)
+        training = Training(model, recipe, experiment.data_set.image_shape, seed, _as_begun(settings, session))
         if session.state is not None:
             training.load_state_dict(session.state)
         with session.training(training, data):
             for record in train(training, data, session.until, session.tick):
                 session.keep(record, training)
         return session.finish(counts, training, data, data_set)
+
+
+def _without_idle_capacity(recipe: Recipe, data_set: arrays.Arrays) -> Recipe:
+    """The recipe with a batch size of at most the number of images: the kernels allocate memory for whole batches."""
+    return replace(recipe, batch_size=min(recipe.batch_size, max(len(data_set.train_labels), len(data_set.test_labels))))
 
 
 def _as_begun(settings: Settings, session: Session) -> Settings:

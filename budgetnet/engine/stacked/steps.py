@@ -51,7 +51,7 @@ class Steps:
         self.number = torch.zeros(1, dtype=torch.int64, device=data.device)
         self.losses = torch.zeros((networks, -(-data.length // batch_size)), device=data.device)
         self.correct = torch.zeros(networks, dtype=torch.int64, device=data.device)
-        self._offsets = torch.arange(batch_size, device=data.device)
+        self._offsets = torch.arange(min(batch_size, data.length), device=data.device)
 
     def begin_epoch(self) -> None:
         for counter in self.counters():
