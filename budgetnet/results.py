@@ -31,7 +31,8 @@ class Result:
     ``validation`` says which images validated: ``test`` or ``holdout``; ``test_accuracy`` and ``test_loss`` are given
     only under a hold-out protocol, where the test set is scored once. ``device`` is 'cpu' or 'cuda', ``engine`` the
     path that trained ('kernels', 'eager', …), ``threads`` the CPU threads of this run. ``network`` is the fingerprint of the
-    built network (``budgetnet.fingerprint``), empty in records from before there was one.
+    built network (``budgetnet.fingerprint``), empty in records from before there was one. ``class_names`` is empty where the
+    classes are numbers.
     """
 
     experiment: str
@@ -50,6 +51,7 @@ class Result:
     test_accuracy: float | None = None
     test_loss: float | None = None
     network: dict[str, str] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
     format: int = FORMAT
 
     @property
@@ -84,6 +86,7 @@ class Result:
             if not data["epochs"]:
                 raise ResultError(f"{source} holds no epoch")
             data.setdefault("network", {})
+            data["class_names"] = tuple(data.get("class_names", ()))
             return cls(**{f.name: data[f.name] for f in fields(cls)})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ResultError(f"{source} is not a readable result ({type(error).__name__}: {error}); move it away and run again") from error

@@ -29,6 +29,7 @@ class Trained:
     model: nn.Module
     weights: Path
     digest: str
+    class_names: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -105,7 +106,8 @@ def load_trained(experiment: Experiment, weights: Path) -> Trained:
     result = read_result(weights.parent)
     model: nn.Module = experiment.model.build(experiment.data_set.image_shape, experiment.data_set.classes)
     load_weights(model, weights)
-    return Trained(experiment, result.seed if result else 0, model.eval(), weights, digest(model))
+    names = experiment.data_set.class_names or (result.class_names if result else ())
+    return Trained(experiment, result.seed if result else 0, model.eval(), weights, digest(model), names)
 
 
 def digest(model: nn.Module) -> str:

@@ -55,13 +55,17 @@ def _diagnose(experiment: Experiment, weights: Path, device: str, data_dir: Path
 
 
 def _text(record: Diagnostics) -> str:
-    parts = [f"accuracy {record.accuracy:.2f} %, loss {record.loss:.4f}, on {record.images_text}", confusion_text(record.confusion)]
+    name = record.name
+    parts = [
+        f"accuracy {record.accuracy:.2f} %, loss {record.loss:.4f}, on {record.images_text}",
+        confusion_text(record.confusion, record.class_names),
+    ]
     pairs = confused_pairs(record.confusion)
     if pairs:
-        parts += ["", "confused most: " + ", ".join(f"{pair.first} and {pair.second} ({pair.together}×)" for pair in pairs)]
+        parts += ["", "confused most: " + ", ".join(f"{name(pair.first)} and {name(pair.second)} ({pair.together}×)" for pair in pairs)]
     if record.errors:
         rows = [
-            (f"#{e.index}", f"{e.true}", f"{e.predicted}", f"{100 * e.confidence:.2f} %", f"{100 * e.true_probability:.2f} %")
+            (f"#{e.index}", name(e.true), name(e.predicted), f"{100 * e.confidence:.2f} %", f"{100 * e.true_probability:.2f} %")
             for e in record.errors
         ]
         parts += ["", f"the worst of {record.error_count:,} errors, the most confident first:"]

@@ -13,6 +13,7 @@ from budgetnet.commands.reporting import result_roots
 from budgetnet.data import arrays
 from budgetnet.data.files import DataError
 from budgetnet.data.resident import evaluation_batches
+from budgetnet.definition import class_name
 from budgetnet.engine.choice import EngineError
 from budgetnet.evaluate import evaluate
 from budgetnet.results import ResultError
@@ -38,12 +39,15 @@ def score_weights(arguments: Namespace, catalogue: Catalogue) -> int:
     scores = evaluate(model.to(device).eval(), test, spec.classes)
     print(f"{experiment.name}, weights of {path}")
     print(f"test accuracy {scores.accuracy:.2f} %, loss {scores.loss:.4f}, on {scores.images:,} images of {spec.name}")
-    print(confusion_text(scores.confusion))
+    print(confusion_text(scores.confusion, data.class_names))
     return 0
 
 
-def confusion_text(confusion: Sequence[Sequence[int]]) -> str:
+def confusion_text(confusion: Sequence[Sequence[int]], class_names: tuple[str, ...] = ()) -> str:
     """True classes down, predicted classes across."""
-    width = max(len(str(max(map(max, confusion)))), 4) + 1
-    header = "true \\ predicted".ljust(17) + "".join(f"{n:>{width}}" for n in range(len(confusion)))
-    return "\n".join([header, *(f"{n:<17}" + "".join(f"{count or '·':>{width}}" for count in row) for n, row in enumerate(confusion))])
+    names = [class_name(class_names, number) for number in range(len(confusion))]
+    first = max(17, *(len(name) + 2 for name in names))
+    width = max(len(str(max(map(max, confusion)))), 4, *map(len, names)) + 1
+    header = "true \\ predicted".ljust(first) + "".join(f"{name:>{width}}" for name in names)
+    rows = (f"{name:<{first}}" + "".join(f"{count or '·':>{width}}" for count in row) for name, row in zip(names, confusion, strict=True))
+    return "\n".join([header, *rows])

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from budgetnet.catalogue import Catalogue
 from budgetnet.cli import OK, OTHER, complain
 from budgetnet.commands.networks import artifact_for, weights_for
-from budgetnet.definition import Experiment
+from budgetnet.definition import Experiment, class_name
 from budgetnet.inference.artifact import read_sidecar
 from budgetnet.inference.errors import InferenceError, InputError
 from budgetnet.inference.pictures import read_images
@@ -36,13 +36,22 @@ class Seen:
     image: npt.NDArray[Any]
     digit: int
     probabilities: npt.NDArray[np.float32]
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """For a program: ``digit`` is the class's number, ``class`` its name where the classes have names."""
+        named = {"class": class_name(self.class_names, self.digit)} if self.class_names else {}
+        probabilities = [round(float(p), 6) for p in self.probabilities]
+        return {"image": self.name, "digit": self.digit, **named, "probabilities": probabilities}
 
     @property
     def text(self) -> str:
         first, second = np.argsort(self.probabilities)[::-1][:2]
         sure = f"{100 * self.probabilities[first]:.1f} %"
-        other = f", or {second} with {100 * self.probabilities[second]:.1f} %" if self.probabilities[first] < SURE else ""
-        return f"{self.name}: {self.digit} ({sure}{other})"
+        name = class_name(self.class_names, int(second))
+        other = f", or {name} with {100 * self.probabilities[second]:.1f} %" if self.probabilities[first] < SURE else ""
+        return f"{self.name}: {class_name(self.class_names, self.digit)} ({sure}{other})"
 
 
 def predict(arguments: Namespace, catalogue: Catalogue) -> int:
@@ -62,8 +71,7 @@ def predict(arguments: Namespace, catalogue: Catalogue) -> int:
         except InputError as error:
             status = complain(error, OTHER)
     if arguments.json:
-        rows = [{"image": one.name, "digit": one.digit, "probabilities": [round(float(p), 6) for p in one.probabilities]} for one in seen]
-        print(json.dumps(rows, indent=1))
+        print(json.dumps([one.record for one in seen], indent=1))
     if arguments.save_seen is not None and seen:
         _save_sheet([one.image for one in seen], arguments.save_seen)
     return status
@@ -76,7 +84,7 @@ def _predicted(path: Path, predictor: Predictor) -> Iterator[Seen]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     for name, image, digit, probabilities in zip(found.names, found.images, said.digits, said.probabilities, strict=True):
-        yield Seen(name, image, int(digit), probabilities)
+        yield Seen(name, image, int(digit), probabilities, predictor.contract.class_names)
 
 
 def _predictor(arguments: Namespace, catalogue: Catalogue) -> tuple[Predictor, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +18,13 @@ __all__ = ["Arrays", "load"]
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """All images, (N, C, H, W) uint8, and labels, (N,) int64, of a data set, on the CPU."""
+    """All images, (N, C, H, W) uint8, and labels, (N,) int64, of a data set, on the CPU; ``class_names`` is empty for numbers."""
 
     train_images: Tensor
     train_labels: Tensor
     test_images: Tensor
     test_labels: Tensor
+    class_names: tuple[str, ...] = ()
 
 
 def load(data_set: DataSet, data_dir: Path | None = None, download: bool = True) -> Arrays:
@@ -36,7 +38,7 @@ def load(data_set: DataSet, data_dir: Path | None = None, download: bool = True)
     if data_set.format == "folder":
         return _folder(data_set, root / data_set.folder)
     images, labels, test_images, test_labels = load_files(data_set, root)
-    return Arrays(_images(images), _labels(labels), _images(test_images), _labels(test_labels))
+    return Arrays(_images(images), _labels(labels), _images(test_images), _labels(test_labels), data_set.class_names)
 
 
 def _images(images: np.ndarray) -> Tensor:
@@ -51,12 +53,17 @@ def _labels(labels: np.ndarray) -> Tensor:
 
 
 def _folder(data_set: DataSet, folder: Path) -> Arrays:
-    """``<folder>/train/<class>/<picture>`` and ``<folder>/test/…``; the classes are numbered in sorted order."""
+    """``<folder>/train/<class>/<picture>`` and ``<folder>/test/…``; the classes are numbered in natural order."""
     train_images, train_labels, train_classes = _pictures(data_set, folder / "train")
     test_images, test_labels, test_classes = _pictures(data_set, folder / "test")
     if train_classes != test_classes:
         raise DataError(f"{folder} has the classes {', '.join(train_classes)} in train and {', '.join(test_classes)} in test")
-    return Arrays(train_images, train_labels, test_images, test_labels)
+    return Arrays(train_images, train_labels, test_images, test_labels, data_set.class_names or tuple(train_classes))
+
+
+def _natural(name: str) -> list[tuple[int, int | str]]:
+    """A key that sorts 2 before 10, and numbers before words."""
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def _pictures(data_set: DataSet, folder: Path) -> tuple[Tensor, Tensor, list[str]]:
@@ -75,8 +82,13 @@ def _pictures(data_set: DataSet, folder: Path) -> tuple[Tensor, Tensor, list[str
             raise DataError(f"{path} cannot be read as a picture ({error}); replace or remove it") from error
         return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.BILINEAR)
 
+    class Numbered(ImageFolder):
+        def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+            names = sorted(super().find_classes(str(directory))[0], key=_natural)
+            return names, {name: number for number, name in enumerate(names)}
+
     try:
-        found = ImageFolder(str(folder), loader=read)
+        found = Numbered(str(folder), loader=read)
     except (OSError, RuntimeError) as error:  # no classes, or a class without pictures
         raise DataError(f"{folder} is not a folder of pictures in a folder for each class: {error}") from error
     if len(found.classes) != data_set.classes:
@@ -110,4 +122,4 @@ def _digits(data_set: DataSet) -> Arrays:
     # The file repeats 0, 1, 2, … for long stretches, so every fifth image would be of two classes; hence within each class.
     within_class = torch.nn.functional.one_hot(labels).cumsum(0).gather(1, labels.unsqueeze(1)).squeeze(1)
     test = within_class % 5 == 0
-    return Arrays(images[~test], labels[~test], images[test], labels[test])
+    return Arrays(images[~test], labels[~test], images[test], labels[test], data_set.class_names)

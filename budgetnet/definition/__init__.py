@@ -6,7 +6,7 @@ hashed in milliseconds. Accuracies are in percent everywhere in budgetnet.
 
 from budgetnet.definition.checks import DefinitionError, is_count, is_fraction, is_number, one_of, require
 from budgetnet.definition.conclusion import Conclusion
-from budgetnet.definition.data_set import DataFile, DataSet
+from budgetnet.definition.data_set import DataFile, DataSet, class_name
 from budgetnet.definition.derivation import change, definition_hash, derive, difference, plain
 from budgetnet.definition.experiment import Aim, Budget, Experiment, Mark, flatten
 from budgetnet.definition.optimizers import SGD, Adadelta, Adam, Optimizer, ReduceLROnPlateau, RMSprop, Schedule, StepLR
@@ -17,6 +17,6 @@ from budgetnet.definition.study import Choices, Plan, Point, Range, ReportedAt, 
 __all__ = [
     "SGD", "Adadelta", "Adam", "Aim", "Augmentation", "Budget", "Choices", "Conclusion", "Curve", "DataFile", "DataSet",
     "DefinitionError", "Experiment", "Mark", "Optimizer", "Plan", "Point", "Protocol", "RMSprop", "Range", "Recipe",
-    "ReduceLROnPlateau", "Reported", "ReportedAt", "Schedule", "StepLR", "Study", "change", "definition_hash", "derive",
+    "ReduceLROnPlateau", "Reported", "ReportedAt", "Schedule", "StepLR", "Study", "change", "class_name", "definition_hash", "derive",
     "difference", "flatten", "is_count", "is_fraction", "is_number", "one_of", "plain", "require",
 ]  # fmt: skip

@@ -26,7 +26,8 @@ class DataSet:
     ``image_shape`` is (channels, height, width); ``mean`` and ``std`` refer to pixels scaled to 0..1. ``format`` is
     ``idx`` (four files in the order train images, train labels, test images, test labels, found as
     ``<data dir>/<folder>/<file>``), ``folder`` (``<data dir>/<folder>/train/<class>/*.png`` and ``…/test/…``), or
-    ``digits`` (scikit-learn's embedded 8×8 digits scaled up).
+    ``digits`` (scikit-learn's embedded 8×8 digits scaled up). ``class_names`` are those of the classes in order; without them
+    the classes of a folder have its folders' names, in natural order (2 before 10), and all others are numbers.
     """
 
     name: str
@@ -38,6 +39,7 @@ class DataSet:
     folder: str = ""
     files: tuple[DataFile, ...] = ()
     mirrors: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require(self, "name", lambda v: re.fullmatch(r"[a-z0-9][a-z0-9_-]*", v) is not None, "lower-case letters, digits, - and _")
@@ -46,7 +48,20 @@ class DataSet:
         require(self, "mean", is_number, "a number (of pixels scaled to 0..1)")
         require(self, "std", lambda v: is_number(v) and v > 0, "a number above 0 (of pixels scaled to 0..1)")
         require(self, "format", lambda v: v in ("idx", "folder", "digits"), "'idx', 'folder' or 'digits'")
+        require(
+            self, "class_names", lambda v: isinstance(v, tuple) and len(set(v)) == len(v) in (0, self.classes) and all(map(_is_name, v)),
+            f"() or {self.classes} different names",
+        )  # fmt: skip
         require(self, "mirrors", lambda v: isinstance(v, tuple), "a tuple of addresses")
         require(self, "files", lambda v: isinstance(v, tuple) and all(isinstance(f, DataFile) for f in v), "a tuple of DataFile(...)")
         if self.format == "idx":
             require(self, "files", lambda v: len(v) == 4, "four files: train images, train labels, test images, test labels")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.strip() != ""
+
+
+def class_name(names: tuple[str, ...], number: int) -> str:
+    """The name of a class: of ``names``, or its number where there are none."""
+    return names[number] if number < len(names) else str(number)

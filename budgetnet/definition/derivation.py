@@ -109,6 +109,6 @@ def definition_hash(experiment: Experiment) -> str:
     "as before" makes no stored result stale.
     """
     folder = experiment.data_set.folder if experiment.data_set.format == "folder" else ""
-    data = dataclasses.replace(experiment.data_set, mirrors=(), folder=folder)
+    data = dataclasses.replace(experiment.data_set, mirrors=(), class_names=(), folder=folder)
     content = {"data_set": _essence(data), "model": _essence(experiment.model), "recipe": _essence(experiment.recipe)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

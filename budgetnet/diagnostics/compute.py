@@ -53,7 +53,7 @@ def diagnose(
         loss=scores.loss, accuracy=scores.accuracy, confusion=scores.confusion,
         picture_shape=(pictures.shape[1], pictures.shape[2], pictures.shape[3]), errors=worst_errors(logits, labels, pictures),
         weights=summarize((name, value.detach().float().cpu().numpy()) for name, value in model.named_parameters()),
-        layers=layers, layers_remark=remark,
+        layers=layers, layers_remark=remark, class_names=data.class_names,
     )  # fmt: skip
 
 

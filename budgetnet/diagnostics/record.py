@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from budgetnet.definition import class_name
 from budgetnet.results import ResultError
 from budgetnet.structure import Layer
 
@@ -92,7 +93,12 @@ class Diagnostics:
     weights: tuple[Weights, ...]
     layers: tuple[Layer, ...]
     layers_remark: str = ""
+    class_names: tuple[str, ...] = ()
     format: int = FORMAT
+
+    def name(self, number: int) -> str:
+        """The name of a class, or its number where the classes have none."""
+        return class_name(self.class_names, number)
 
     @property
     def image_count(self) -> int:
@@ -120,6 +126,7 @@ class Diagnostics:
             if data.get("format") != FORMAT:
                 raise ResultError(f"{source} has format {data.get('format')!r}; this version of budgetnet reads {FORMAT}")
             data["confusion"] = tuple(map(tuple, data["confusion"]))
+            data["class_names"] = tuple(data.get("class_names", ()))
             data["picture_shape"] = tuple(data["picture_shape"])
             data["errors"] = tuple(WorstError(**error) for error in data["errors"])
             data["weights"] = tuple(_weights(tensor) for tensor in data["weights"])

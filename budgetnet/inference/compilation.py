@@ -72,7 +72,7 @@ def compile_run(trained: Trained, wish: Wish, evidence: Evidence, root: Path, sa
 
 
 def _compile(chosen: Backend, trained: Trained, wish: Wish, evidence: Evidence, root: Path) -> tuple[Path, Sidecar]:
-    contract = Contract.of(trained.experiment.data_set)
+    contract = Contract.of(trained.experiment.data_set, trained.class_names)
     body, folded = fold_batch_norms(trained.model)
     request = Request(
         network=lambda precision: InferenceNetwork(copy.deepcopy(body), contract, precision),

@@ -21,22 +21,27 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float16))
 
 @dataclass(frozen=True)
 class Contract:
-    """``image_shape`` is (channels, height, width); ``mean`` and ``std`` are of pixels from 0 to 1, and applied inside the network."""
+    """``image_shape`` is (channels, height, width); ``mean`` and ``std`` are of pixels from 0 to 1, and applied inside the network.
+
+    ``class_names`` is empty where the classes are numbers.
+    """
 
     image_shape: tuple[int, int, int]
     classes: int
     mean: float
     std: float
+    class_names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, data_set: DataSet) -> Contract:
-        return cls(data_set.image_shape, data_set.classes, data_set.mean, data_set.std)
+    def of(cls, data_set: DataSet, class_names: tuple[str, ...] = ()) -> Contract:
+        return cls(data_set.image_shape, data_set.classes, data_set.mean, data_set.std, class_names or data_set.class_names)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Contract:
         """As ``as_json`` gave it. Raises KeyError, TypeError or ValueError for anything else."""
         channels, height, width = map(int, data["image_shape"])
-        return cls((channels, height, width), int(data["classes"]), float(data["mean"]), float(data["std"]))
+        names = tuple(map(str, data.get("class_names", ())))
+        return cls((channels, height, width), int(data["classes"]), float(data["mean"]), float(data["std"]), names)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -65,7 +65,7 @@ class Predictor:
         from budgetnet.inference.backends.torch_programs import TorchSession
         from budgetnet.inference.network import InferenceNetwork
 
-        contract = Contract.of(trained.experiment.data_set)
+        contract = Contract.of(trained.experiment.data_set, trained.class_names)
         return cls(TorchSession(InferenceNetwork(copy.deepcopy(trained.model), contract), threads), contract, max_batch)
 
     def predict(self, images: Any) -> Prediction:

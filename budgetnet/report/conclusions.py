@@ -123,7 +123,7 @@ def _most_confused(conclusion: Conclusion, record: Diagnostics) -> Answer:
     if not pairs:
         return Answer("not indicated", "no two classes are confused")
     most = pairs[0]
-    said = f"seed {record.seed}: {most.first} and {most.second}, {most.together} of {record.error_count} errors"
+    said = f"seed {record.seed}: {record.name(most.first)} and {record.name(most.second)}, {most.together} of {record.error_count} errors"
     return Answer("indicated" if (most.first, most.second) == conclusion.point else "not indicated", said)
 
 

@@ -106,10 +106,11 @@ def confused_text(record: Diagnostics) -> str:
     if not pairs:
         return "No two classes are confused."
     first, *rest = pairs
-    a, b = first.first, first.second
+    name = record.name
+    a, b = name(first.first), name(first.second)
     times = "once" if first.together == 1 else f"{first.together:,} times"
     sentence = f"{a} and {b} are confused most: {times} ({a} as {b}: {first.first_as_second:,}, {b} as {a}: {first.second_as_first:,})"
-    then = ", ".join(f"{pair.first} and {pair.second} ({pair.together:,})" for pair in rest)
+    then = ", ".join(f"{name(pair.first)} and {name(pair.second)} ({pair.together:,})" for pair in rest)
     return sentence + (f"; then {then}." if then else ".")
 
 
@@ -118,10 +119,11 @@ def confusion(record: Diagnostics, matrix: bytes | None) -> str:
     note = f"With seed {record.seed}, {record.accuracy:.2f} % of {record.images_text} are right. {confused_text(record)}"
     classes = range(len(record.confusion))
     rows = [
-        cell(f"{true}", head=True) + "".join(cell(f"{count:,}" if count else "·", "num") for count in record.confusion[true])
+        cell(escape(record.name(true)), head=True)
+        + "".join(cell(f"{count:,}" if count else "·", "num") for count in record.confusion[true])
         for true in classes
     ]
-    columns = [("true", ""), *((f"as&nbsp;{n}", "num") for n in classes)]
+    columns = [("true", ""), *((f"as&nbsp;{escape(record.name(n))}", "num") for n in classes)]
     listed = f'<details class="inner"><summary>the matrix as a table</summary>{table(columns, rows, "narrow")}</details>'
     alternative = f"confusion matrix, true classes down, predicted ones across. {confused_text(record)}"
     return f'<h2 id="confusion">Confusion</h2>\n<p>{escape(note)}</p>\n{picture_to_scale(matrix, alternative)}\n{listed}'
@@ -134,9 +136,11 @@ def errors(record: Diagnostics, grid: bytes | None) -> str:
         return f"{title}\n<p>There is none among {escape(record.images_text)}.</p>"
     note = f"The {len(record.errors)} of {counted(record.error_count, 'error')} that the network of seed {record.seed} is surest of: "
     note += "true class → predicted class, the probability that it gives the wrong one, and the image’s number in its set."
-    alternative = "; ".join(f"#{e.index}: a {e.true} taken for a {e.predicted}, {100 * e.confidence:.2f} % sure" for e in record.errors)
+    name = record.name
+    taken = (f"#{e.index}: {name(e.true)} taken for {name(e.predicted)}, {100 * e.confidence:.2f} % sure" for e in record.errors)
+    alternative = "; ".join(taken)
     rows = [
-        cell(f"#{e.index}", head=True) + cell(f"{e.true}", "num") + cell(f"{e.predicted}", "num")
+        cell(f"#{e.index}", head=True) + cell(escape(name(e.true)), "num") + cell(escape(name(e.predicted)), "num")
         + cell(f"{100 * e.confidence:.2f} %", "num") + cell(f"{100 * e.true_probability:.2f} %", "num")
         for e in record.errors
     ]  # fmt: skip

@@ -20,7 +20,7 @@ class RunData:
     def __init__(self, experiment: Experiment, data_set: arrays.Arrays, seed: int, device: torch.device) -> None:
         spec, recipe = experiment.data_set, experiment.recipe
         split = splits.split(data_set, recipe.protocol, seed)
-        self.classes, self.device = spec.classes, device
+        self.classes, self.class_names, self.device = spec.classes, data_set.class_names, device
         self._spec, self._recipe = spec, recipe
         self.train = Resident(split.train_images, split.train_labels, spec.mean, spec.std, device)
         self.validation = (split.validation_images.to(device), split.validation_labels.to(device))

@@ -160,7 +160,7 @@ class Session:
             validation=experiment.recipe.protocol.validation,
             device=settings.device, engine=trained.engine, precision=trained.precision, threads=settings.threads,
             environment=stamp(settings.device),
-            network=self._network,
+            network=self._network, class_names=data.class_names,
             test_accuracy=None if scores is None else scores.accuracy, test_loss=None if scores is None else scores.loss,
         )  # fmt: skip
 
