@@ -24,7 +24,7 @@ def version_of(package: str) -> str | None:
 
 def cpu_name() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -34,7 +34,7 @@ def cpu_name() -> str:
 def instruction_sets() -> frozenset[str]:
     """The processor's extensions that compiled code may rely on, as Linux names them; empty where that is unknown."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return frozenset()
     words = next((line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))), [])

@@ -105,7 +105,7 @@ class RunDirectory:
             (self.path / name).unlink(missing_ok=True)
 
     def log(self, line: str) -> None:
-        with open(self.path / "log.txt", "a", encoding="utf-8") as file:
+        with open(self.path / "log.txt", "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
     def set_aside(self, definition_hash: str) -> str:

@@ -251,6 +251,12 @@ def test_the_key_may_be_in_the_environment_and_a_file_comes_first(tmp_path, monk
     assert serving._key(None) is None
 
 
+def test_a_key_in_the_environment_that_is_no_text_is_refused(monkeypatch):
+    monkeypatch.setenv("BUDGETNET_API_KEY", "k\udcff")
+    with pytest.raises(serving.KeyFileError, match="the API key of BUDGETNET_API_KEY holds blanks or other signs than ASCII"):
+        serving._key(None)
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

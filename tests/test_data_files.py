@@ -114,6 +114,12 @@ def test_data_is_found_in_the_working_directory(tiny, content, elsewhere, compre
     assert find_data(tiny, download=False) == Path("data")
 
 
+def test_a_data_folder_of_an_unknown_user_is_an_error(tiny, monkeypatch):
+    monkeypatch.setenv("BUDGETNET_DATA", "~no-such-user/data")
+    with pytest.raises(DataError, match=r"~no-such-user/data \(given by BUDGETNET_DATA\) names no folder .*; write it without ~"):
+        find_data(tiny, download=False)
+
+
 def test_the_shared_directory_comes_after_the_own_one(tiny, content, elsewhere):
     put(elsewhere.parent / "shared/data", content)
     assert find_data(tiny, download=False) == Path("../shared/data")

@@ -246,6 +246,16 @@ def test_without_kernels_a_warning_and_plain_torch(caplog, monkeypatch):
     assert "the C kernels cannot be had: they are turned off by BUDGETNET_KERNELS=0" in caplog.text
 
 
+def test_a_compiler_that_is_no_command_is_a_warning_and_plain_torch(caplog, monkeypatch):
+    monkeypatch.setenv("CC", "gcc '")
+    load.cache_clear()
+    try:
+        assert choose_path(CHAIN.build(SHAPE, 10), RECIPE, SHAPE, Settings()).name in ("eager", "channels-last")
+    finally:
+        load.cache_clear()
+    assert "the C kernels cannot be had: the compiler \"gcc '\" is no command" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["channels-last", "compiled", "compiled-channels-last"])
 def test_variants_take_the_reference_s_steps(name, monkeypatch):
     compile_network = torch.compile  # traced and not made into machine code, which takes half a minute

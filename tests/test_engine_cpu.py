@@ -1,6 +1,7 @@
 """The C kernels against plain torch: the same logits, gradients, statistics and dropout; whatever the network."""
 
 import copy
+import re
 
 import pytest
 import torch
@@ -192,3 +193,34 @@ def test_a_compiler_that_fails_is_said_so(monkeypatch, tmp_path):
         build.load()
     build.load.cache_clear()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_compiler_s_message_may_have_any_encoding(monkeypatch, tmp_path):
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\nprintf 'error: v\\351rifiez \\377\\n' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    assert _refusal_with(monkeypatch, tmp_path, CC=str(compiler)).endswith("could not compile the kernels (error: v\\xe9rifiez \\xff)")
+
+
+@pytest.mark.parametrize(
+    ("compiler", "said"),
+    [
+        ("gcc '-O2", r"the compiler \"gcc '-O2\" is no command \(No closing quotation\); set CC to one such as 'gcc'"),
+        ("  ", "the compiler '  ' is no command; set CC to one such as 'gcc', or unset it"),
+        ("/no/c\udcffc", r"/no/c\\udcffc could not be run"),
+    ],
+)
+def test_a_compiler_that_is_no_command_is_said_so(monkeypatch, tmp_path, compiler, said):
+    refusal = _refusal_with(monkeypatch, tmp_path, CC=compiler)
+    assert re.search(said, refusal)
+    refusal.encode()  # a log can hold it
+
+
+def _refusal_with(monkeypatch, tmp_path, **environment):
+    for name, value in {**environment, "BUDGETNET_CACHE": str(tmp_path / "cache")}.items():
+        monkeypatch.setenv(name, value)
+    build.load.cache_clear()
+    with pytest.raises(KernelsUnavailable) as refused:
+        build.load()
+    build.load.cache_clear()
+    return str(refused.value)

@@ -79,7 +79,7 @@ def _settings(arguments: Namespace) -> Settings:
 def _key(path: Path | None) -> bytes | None:
     """The API key, of a file or of the environment; never of the command line, which everyone on the machine can read."""
     if path is None:
-        found, place = os.environ.get(KEY, "").strip().encode(), KEY
+        found, place = os.fsencode(os.environ.get(KEY, "")).strip(), KEY
     else:
         try:
             found, place = path.read_bytes().strip(), str(path)

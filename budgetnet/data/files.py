@@ -41,10 +41,13 @@ def find_data(data_set: DataSet, data_dir: Path | None = None, download: bool = 
     """
     named = data_dir or (Path(os.environ[ENVIRONMENT]) if os.environ.get(ENVIRONMENT) else None)
     if named is not None:
-        named = named.expanduser()
+        origin = "--data" if data_dir else ENVIRONMENT
+        try:
+            named = named.expanduser()
+        except RuntimeError as error:  # of ~name, where there is no such user
+            raise DataNotFound(f"{named} (given by {origin}) names no folder ({error}); write it without ~") from error
         lacking = _lacking(data_set, named)
         if lacking:
-            origin = "--data" if data_dir else ENVIRONMENT
             raise DataNotFound(
                 f"{named} (given by {origin}) does not hold the data set {data_set.name}: {_listed(lacking)} is missing; put it "
                 f"there{_either(data_set)}, or name the directory that has {data_set.folder or 'train and test'} in it"

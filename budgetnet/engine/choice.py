@@ -65,7 +65,7 @@ Builder = Callable[[nn.Module, Recipe], Path]
 def processor_has_bf16() -> bool:
     """Return whether this CPU has instructions for bf16: without matrix or dot instructions it is emulated and slower."""
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             flags = next((line for line in file if line.startswith(("flags", "Features"))), "").split()
     except OSError:
         return False

@@ -32,7 +32,7 @@ def processor() -> str:
     A library of another processor must not be loaded from a shared cache.
     """
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     return "\n".join(
@@ -45,6 +45,7 @@ def compile_library(sources: dict[str, bytes], compiler: str, flags: tuple[str, 
 
     Raises KernelsUnavailable with the compiler's first error.
     """
+    words = _words(compiler)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         for name, content in sources.items():
@@ -52,7 +53,7 @@ def compile_library(sources: dict[str, bytes], compiler: str, flags: tuple[str, 
         output = Path(folder, "kernels.so")
         for threading in ((OPENMP,), ()):
             command = [
-                *shlex.split(compiler),
+                *words,
                 *flags,
                 *threading,
                 str(Path(folder, SOURCES[-1])),
@@ -61,18 +62,33 @@ def compile_library(sources: dict[str, bytes], compiler: str, flags: tuple[str, 
                 "-lm",
             ]
             try:
-                done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300)
+                done = subprocess.run(command, capture_output=True, timeout=300)
             except (OSError, subprocess.TimeoutExpired) as error:
-                raise KernelsUnavailable(f"{compiler} could not be run ({error})") from error
+                raise KernelsUnavailable(f"{_printable(compiler)} could not be run ({_printable(error)})") from error
             if done.returncode == 0:
                 os.replace(output, target)
                 return
-        errors = (
-            [line for line in done.stderr.splitlines() if "error" in line]
-            or done.stderr.strip().splitlines()[-1:]
-            or ["no message"]
-        )
-        raise KernelsUnavailable(f"{compiler} could not compile the kernels ({errors[0]})")
+        lines = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()  # in whatever encoding it was written
+        errors = [line for line in lines if "error" in line] or lines[-1:] or ["no message"]
+        raise KernelsUnavailable(f"{_printable(compiler)} could not compile the kernels ({errors[0]})")
+
+
+def _words(compiler: str) -> list[str]:
+    """The compiler's command as words. Raises KernelsUnavailable where it is no command."""
+    try:
+        words = shlex.split(compiler)
+    except ValueError as error:
+        raise KernelsUnavailable(
+            f"the compiler {_printable(compiler)!r} is no command ({error}); set CC to one such as 'gcc', with quotation marks in pairs"
+        ) from error
+    if not words:
+        raise KernelsUnavailable(f"the compiler {compiler!r} is no command; set CC to one such as 'gcc', or unset it")
+    return words
+
+
+def _printable(said: object) -> str:
+    """``said`` without what no encoding holds: names in the environment and file names may be any bytes."""
+    return str(said).encode("utf-8", "backslashreplace").decode()
 
 
 def instruction_set() -> str:
