@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from budgetnet.definition import Conclusion, DefinitionError, Experiment, Plan, Study, definition_hash, difference
+from budgetnet.dotted_names import module_name
 
 
 class UnknownExperiment(LookupError):
@@ -148,7 +149,7 @@ def load(source: str) -> Catalogue:
         if path.is_dir() and not (path / "__init__.py").exists():
             raise DefinitionError(f"the folder {source!r} has no __init__.py; expected one that defines CATALOGUE")
         sys.path.insert(0, str(path.parent))  # stays: worker processes find the definitions' classes by module name
-        module = _import(path.stem, source)
+        module = _import(module_name(path), source)
         if not Path(module.__file__ or "").resolve().is_relative_to(path if path.is_dir() else path.parent):
             sys.path.remove(str(path.parent))  # or that folder would go on hiding the other module from everyone
             raise DefinitionError(f"{source!r} has the name of another module, {module.__file__}; give the folder or file another name")

@@ -5,10 +5,25 @@ import sys
 import pytest
 
 from budgetnet.catalogue import Catalogue, UnknownExperiment, load, load_default
-from budgetnet.definition import Conclusion, DefinitionError, change, derive
+from budgetnet.definition import Conclusion, DefinitionError, change, definition_hash, derive
+from tests.command_line import main
 
 DEFAULT = load_default()
 STEP = DEFAULT["step-01"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("step-01", "39385ca704a7f91c"),
+        ("step-07", "ee9194f40e363b11"),
+        ("step-13", "6be615c3d9fe4de4"),
+        ("step-07-pointwise", "26bab9b4d4d2d69a"),
+        ("lenet", "562cc4a10507de07"),
+    ],
+)
+def test_the_shipped_definitions_keep_their_hashes(name, expected):
+    assert definition_hash(DEFAULT[name]) == expected, "stored results and weights go by it"
 
 
 def test_duplicate_names_are_refused():
@@ -116,6 +131,38 @@ def test_a_name_that_is_taken_is_named_and_hides_nothing(tmp_path):
     with pytest.raises(DefinitionError, match=r"has the name of another module, .*random\.py; give the folder or file another name"):
         load(str(tmp_path / "random.py"))
     assert str(tmp_path) not in sys.path
+
+
+DOTTED = """
+from dataclasses import dataclass
+from torch import nn
+from budgetnet.data.specs import DIGITS
+from budgetnet.definition import SGD, Experiment, Recipe
+
+@dataclass(frozen=True)
+class Own:
+    width: int = 4
+
+    def build(self, image_shape, classes):
+        return nn.Sequential(nn.Flatten(), nn.Linear(784, self.width), nn.ReLU(), nn.Linear(self.width, classes))
+
+RECIPE = Recipe(SGD(0.1), batch_size=256, epochs=1)
+CATALOGUE = tuple(Experiment(f"dotted-{width}", DIGITS, Own(width), RECIPE) for width in (4, 5))
+"""
+
+
+@pytest.mark.parametrize("place", ["own.v2.py", "own.v3/__init__.py"])
+def test_a_catalogue_with_dots_in_its_name_loads_and_trains_in_workers(tmp_path, monkeypatch, place):
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    source = tmp_path / place
+    source.parent.mkdir(exist_ok=True)
+    source.write_text(DOTTED)
+    given = source if source.name != "__init__.py" else source.parent
+    assert load(str(given)).names == ("dotted-4", "dotted-5")
+    assert load(str(given)).names == ("dotted-4", "dotted-5")
+    assert main("run", "dotted-4", "dotted-5", "--catalogue", given, "--runs", tmp_path / "runs", "--workers", 2, "--device", "cpu") == 0
+    assert len([*(tmp_path / "runs").glob("dotted-*/seed-0/result.json")]) == 2
 
 
 def test_a_folder_without_init_is_named(tmp_path):

@@ -1,9 +1,12 @@
 """Definitions: frozen, checked, derived, compared, hashed."""
 
 import dataclasses
+import json
+import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -202,6 +205,51 @@ def test_hash_ignores_defaults_and_kinds_of_number_but_not_a_folder_of_pictures(
     assert len(hashes) == 2
     pictures = [DataSet("mine", (1, 28, 28), 10, 0.1, 0.3, format="folder", folder=folder) for folder in ("a", "b")]
     assert len({definition_hash(dataclasses.replace(base, data_set=data)) for data in pictures}) == 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    activation: object = "relu"
+
+
+@dataclasses.dataclass(frozen=True)
+class AnyModel:
+    block: Block = Block()
+    sizes: object = ()
+
+    def build(self, image_shape, classes):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (AnyModel(Block(int)), r"base\.model\.block\.activation is .*; .*: give its name as text, and look it up in build\(\)$"),
+        (AnyModel(Block(len)), r"base\.model\.block\.activation is <built-in function len>; .*: give its name as text"),
+        (AnyModel(sizes=(4, np.int64(5))), r"base\.model\.sizes\[1\] is np\.int64\(5\); .*: write int\(5\)"),
+        (AnyModel(sizes=(np.float32(0.5),)), r"base\.model\.sizes\[0\] is np\.float32\(0\.5\); .*: convert it with int\(…\), float\(…\)"),
+        (AnyModel(sizes=float("nan")), r"base\.model\.sizes is nan; .*: use None where there is no number"),
+        (AnyModel(sizes=float("inf")), r"base\.model\.sizes is inf; expected a finite number"),
+        (AnyModel(sizes=frozenset({1})), r"base\.model\.sizes is frozenset\(\{1\}\); .*: write tuple\(sorted\(…\)\)"),
+        (AnyModel(sizes={"a": {"b": b""}}), r"base\.model\.sizes\['a'\]\['b'\] is b''; expected"),
+        (AnyModel(sizes={1: 2}), r"base\.model\.sizes is \{1: 2\}; expected"),
+        (AnyModel(sizes=np.zeros(999)), r"base\.model\.sizes is array\(.{70,90}…; expected"),
+    ],
+)
+def test_a_model_with_a_value_that_is_not_plain_is_refused(model, message):
+    with pytest.raises(DefinitionError, match=re.compile(message, re.DOTALL)):
+        experiment(model=model)
+
+
+def test_a_model_s_plain_values_are_hashed_and_stored():
+    made = experiment(model=AnyModel(Block(None), ("gelu", True, {"p": (0.5, np.float64(2.0))})))
+    assert json.loads(json.dumps(plain(made), allow_nan=False))["model"]["sizes"] == ["gelu", True, {"p": [0.5, 2.0]}]
+    assert definition_hash(made) == definition_hash(experiment(model=AnyModel(Block(None), ("gelu", True, {"p": (0.5, 2)}))))
+
+
+def test_a_recipe_s_array_is_refused_by_its_field():
+    with pytest.raises(DefinitionError, match=r"Recipe\.epochs is array\(\[1, 2\]\); expected a whole number"):
+        Recipe(optimizer=SGD(lr=0.1), batch_size=64, epochs=np.array([1, 2]))
 
 
 def test_plain_is_json_and_tells_kinds_apart():

@@ -22,6 +22,7 @@ from budgetnet import cache
 from budgetnet.commands.networks import check_artifact
 from budgetnet.data.files import DataError, find_data
 from budgetnet.definition import Experiment
+from budgetnet.dotted_names import allow_dotted_names, dotted_names
 from budgetnet.inference.artifact import Sidecar
 from budgetnet.inference.errors import InferenceError
 from budgetnet.inference.store import best_artifact
@@ -53,7 +54,9 @@ def made(order: Order, say: Callable[[str], None]) -> Made | None:
         if order.experiment.data_set.format != "digits":  # which need no files
             find_data(order.experiment.data_set, order.data_dir, download=False)
         say(f"compiling {order.experiment.name}, once")
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere:  # torch and the data stay out of the server
+        # in another process, so that torch and the data stay out of the server
+        spawned = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, spawned, initializer=allow_dotted_names, initargs=(dotted_names(),)) as elsewhere:
             return elsewhere.submit(_compile, order, root).result()
     except BrokenProcessPool:
         say(f"{slower}: the process that was to compile it died")

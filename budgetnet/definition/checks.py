@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable
+import numbers
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -16,7 +18,7 @@ def require(owner: object, name: str, holds: Callable[[Any], bool], expected: st
     value = getattr(owner, name)
     try:
         fine = bool(holds(value))
-    except TypeError:
+    except (TypeError, ValueError, OverflowError):  # of an array, which is neither true nor false, or a number of 400 digits
         fine = False
     if not fine:
         raise DefinitionError(f"{type(owner).__name__}.{name} is {value!r}; expected {expected}")
@@ -38,3 +40,38 @@ def is_fraction(value: Any) -> bool:
 
 def one_of(*kinds: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, kinds)
+
+
+def require_plain(value: Any, name: str) -> None:
+    """Raise DefinitionError for a value that JSON cannot hold, at whatever depth of ``value``; ``name`` is its dotted name.
+
+    A definition is hashed, stored with its results and compared: a class, a function or NaN has no value that stays the same.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            require_plain(getattr(value, field.name), f"{name}.{field.name}")
+    elif isinstance(value, tuple | list):
+        for place, item in enumerate(value):
+            require_plain(item, f"{name}[{place}]")
+    elif isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        for key, item in value.items():
+            require_plain(item, f"{name}[{key!r}]")
+    elif not (value is None or isinstance(value, bool | int | str) or is_number(value)):
+        text = repr(value)
+        raise DefinitionError(
+            f"{name} is {text if len(text) <= 80 else f'{text[:80]}…'}; expected a finite number, a text, True, False, None, "
+            f"or tuples and dataclasses of these: {_plain_instead(value)}"
+        )
+
+
+def _plain_instead(value: Any) -> str:
+    """How to write the value so that it is plain."""
+    if isinstance(value, float):
+        return "use None where there is no number"
+    if isinstance(value, numbers.Integral):
+        return f"write int({value})"
+    if isinstance(value, type) or callable(value):
+        return "give its name as text, and look it up in build()"
+    if isinstance(value, set | frozenset):
+        return "write tuple(sorted(…))"
+    return "convert it with int(…), float(…), str(…) or tuple(…)"

@@ -67,6 +67,8 @@ def plain(value: Any) -> Any:
         return {"kind": type(value).__name__, **{f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}}
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
     return value
 
 
@@ -77,6 +79,8 @@ def _essence(value: Any) -> Any:
         return {"kind": type(value).__name__, **{f.name: _essence(getattr(value, f.name)) for f in kept}}
     if isinstance(value, tuple | list):
         return [_essence(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _essence(item) for key, item in value.items()}
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet.definition.checks import DefinitionError, is_count, is_number, one_of, require
+from budgetnet.definition.checks import DefinitionError, is_count, is_number, one_of, require, require_plain
 from budgetnet.definition.data_set import DataSet
 from budgetnet.definition.recipe import Recipe
 from budgetnet.definition.reported import Reported
@@ -64,6 +64,8 @@ class Mark:
 class Experiment:
     """One frozen definition; ``model`` is a frozen description whose ``build(image_shape, classes)`` gives the module.
 
+    Its values are plain: numbers, texts, None, and tuples and dataclasses of these. Raises DefinitionError for any other.
+
     ``same_as`` names an earlier experiment that trains exactly the same. Both share the runs of that one, and differ
     in aims, reported figures and prose only.
     """
@@ -91,6 +93,8 @@ class Experiment:
         require(self, "aim", one_of(Aim, type(None)), "an Aim, or None")
         require(self, "reported", one_of(Reported, type(None)), "Reported(...), or None")
         require(self, "marks", lambda v: isinstance(v, tuple) and all(isinstance(m, Mark) for m in v), "a tuple of Mark(...)")
+        for field in dataclasses.fields(self):
+            require_plain(getattr(self, field.name), f"{self.name}.{field.name}")
         known = flatten(self)
         for mark in self.marks:
             if mark.field not in known and not any(name.startswith(mark.field + ".") for name in known):

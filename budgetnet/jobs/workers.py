@@ -12,8 +12,10 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from multiprocessing.sharedctypes import RawValue
+from pathlib import Path
 from typing import Any
 
+from budgetnet.dotted_names import allow_dotted_names, dotted_names
 from budgetnet.environment import usable_cores
 from budgetnet.jobs import processes
 from budgetnet.jobs.job import Failure, Job, Outcome, Supply, WorkerDied, run_here
@@ -83,17 +85,18 @@ def _hire(options: Options) -> _Worker:
     context = processes.context()
     ours, its = context.Pipe()
     threads = RawValue("i", options.settings.threads)
-    process = context.Process(target=_work, args=(its, options, dict(os.environ), threads), daemon=True)
+    process = context.Process(target=_work, args=(its, options, dict(os.environ), threads, dotted_names()), daemon=True)
     with processes.interrupts_ignored():
         process.start()
     its.close()
     return _Worker(ours, process, threads)
 
 
-def _work(connection: Any, options: Options, environment: dict[str, str], threads: Any) -> None:
+def _work(connection: Any, options: Options, environment: dict[str, str], threads: Any, dotted: dict[str, Path]) -> None:
     """A worker's life: receive a job, run it, send the outcome, until the pipe is closed."""
     os.environ.clear()  # what it has is the environment of when the server was started
     os.environ.update(environment)
+    allow_dotted_names(dotted)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
     from tqdm import tqdm

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -17,9 +18,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from budgetnet.dotted_names import allow_dotted_names, dotted_names
 from budgetnet.inference.errors import InferenceError
 from budgetnet.serve.models import Offer
 from budgetnet.serve.settings import Settings
@@ -50,7 +53,8 @@ class Workers:
     """``count`` processes; with ``gpus`` each sees one."""
 
     def __init__(self, offers: Sequence[Offer], settings: Settings, sockets: list[socket.socket], count: int, gpus: Sequence[str]) -> None:
-        self._offers, self._settings, self._sockets, self._gpus = tuple(offers), settings, sockets, gpus
+        self._offers = pickle.dumps(tuple(offers))  # read in the worker, once it can import what they are made of
+        self._settings, self._sockets, self._gpus = settings, sockets, gpus
         self._count = count
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[Worker] = []
@@ -77,7 +81,10 @@ class Workers:
         ours, theirs = self._context.Pipe()
         with _environment(VISIBLE, self._gpus[number % len(self._gpus)] if self._gpus else None):
             process = self._context.Process(
-                target=_work, args=(self._offers, self._settings, self._sockets, theirs), name=f"server-{number}", daemon=True
+                target=_work,
+                args=(dotted_names(), self._offers, self._settings, self._sockets, theirs),
+                name=f"server-{number}",
+                daemon=True,
             )
             process.start()
         theirs.close()
@@ -138,14 +145,17 @@ class Workers:
                 signal.signal(number, handler)
 
 
-def _work(offers: Sequence[Offer], settings: Settings, sockets: list[socket.socket], parent: Connection) -> None:
+def _work(
+    dotted: dict[str, Path], offers: bytes, settings: Settings, sockets: list[socket.socket], parent: Connection
+) -> None:
     """In the new process."""
+    allow_dotted_names(dotted)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to everyone, the parent decides
     from budgetnet.serve.http.worker import serve
 
     threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
     try:
-        serve(offers, settings, sockets, lambda: parent.send(None), interrupts=False)
+        serve(pickle.loads(offers), settings, sockets, lambda: parent.send(None), interrupts=False)
     except InferenceError as error:
         parent.send(str(error))
 
