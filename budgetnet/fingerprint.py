@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from budgetnet import params
+from budgetnet.building import build_without_values
 from budgetnet.definition import Experiment
 from budgetnet.tracing import LayerTracer
 
@@ -40,13 +40,7 @@ def fingerprint(model: nn.Module) -> dict[str, str]:
 
 def network_fingerprint(experiment: Experiment) -> dict[str, str]:
     """The fingerprint of the network that the experiment's description builds now, without values where that is possible."""
-    with torch.random.fork_rng(devices=[]):
-        try:
-            with params.without_values():
-                model = experiment.model.build(experiment.data_set.image_shape, experiment.data_set.classes)
-        except Exception:  # someone's network may compute with its values while it is built; a mistake in it comes up again here
-            model = experiment.model.build(experiment.data_set.image_shape, experiment.data_set.classes)
-    return fingerprint(model)
+    return fingerprint(build_without_values(experiment))
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -137,13 +137,20 @@ def layer_table(model: nn.Module, image_shape: tuple[int, int, int]) -> LayerTab
     except ImportError as error:
         raise LayerTableUnavailable("the layer table needs torchsummary: pip install torchsummary") from error
     text = io.StringIO()
-    probe = copy.deepcopy(model).cpu().eval()
+    try:
+        probe = copy.deepcopy(model).cpu().eval()
+    except Exception as error:  # copying runs a user's code
+        raise LayerTableUnavailable(f"there is no layer table, because the network cannot be copied ({_told(error)})") from error
     with contextlib.redirect_stdout(text), torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
             summary(probe, tuple(image_shape), device="cpu")
         except RuntimeError as error:  # the network itself fails on such an image
             raise LayerTableUnavailable(
                 f"there is no layer table, because the network fails on an image of {image_shape}: {error}"
+            ) from error
+        except Exception as error:  # torchsummary takes neither several outputs, as an LSTM has, nor other inputs than tensors
+            raise LayerTableUnavailable(
+                f"there is no layer table, because torchsummary cannot read this network ({_told(error)})"
             ) from error
     rows = []
     for line in text.getvalue().splitlines():
@@ -155,3 +162,8 @@ def layer_table(model: nn.Module, image_shape: tuple[int, int, int]) -> LayerTab
     if total is None or not rows:
         raise LayerTableUnavailable("torchsummary printed no table that can be read; version 1.5.1 is known to work")
     return LayerTable(tuple(rows), int(total.group(1).replace(",", "")))
+
+
+def _told(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

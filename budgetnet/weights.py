@@ -102,9 +102,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def load_trained(experiment: Experiment, weights: Path) -> Trained:
-    """The network of a run, with its weights. Raises WeightsError."""
+    """The network of a run, with its weights. Raises WeightsError, BuildError."""
+    from budgetnet.building import build
+
     result = read_result(weights.parent)
-    model: nn.Module = experiment.model.build(experiment.data_set.image_shape, experiment.data_set.classes)
+    model = build(experiment)
     load_weights(model, weights)
     names = experiment.data_set.class_names or (result.class_names if result else ())
     return Trained(experiment, result.seed if result else 0, model.eval(), weights, digest(model), names)

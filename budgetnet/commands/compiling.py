@@ -6,6 +6,7 @@ import functools
 from argparse import Namespace
 from pathlib import Path
 
+from budgetnet.building import BuildError
 from budgetnet.catalogue import Catalogue
 from budgetnet.cli import DATA, OK, OTHER, complain
 from budgetnet.commands.networks import weights_for
@@ -34,6 +35,8 @@ def compile_runs(arguments: Namespace, catalogue: Catalogue) -> int:
             trained, folder, sidecar = _compile(experiment, arguments)
         except (WeightsError, EngineError, ResultError, InferenceError) as error:
             status = complain(f"{experiment.name}: {error}", OTHER)
+        except BuildError as error:
+            status = complain(error, OTHER)
         except DataError as error:
             return complain(error, DATA)
         else:

@@ -7,6 +7,7 @@ from argparse import Namespace
 from typing import Any
 
 from budgetnet.catalogue import Catalogue
+from budgetnet.cli import BUDGET, OK, USAGE, complain
 from budgetnet.definition import Experiment, Reported, difference, flatten, plain
 from budgetnet.report.text import aligned  # the other commands take it from here
 
@@ -163,17 +164,22 @@ def _side_by_side(before: Any, after: Any) -> tuple[str, str]:
 
 
 def check(arguments: Namespace, catalogue: Catalogue) -> int:
-    """Every budget against the exact count of the built network; exit status 3 when one does not hold."""
+    """Every budget against the exact count of the built network; exit status 3 when one does not hold, 2 when one cannot be built."""
+    from budgetnet.building import BuildError
     from budgetnet.run import gate
 
-    chosen = catalogue.select(arguments.names or ["all"])
-    verdicts = {experiment.name: gate(experiment) for experiment in chosen}
+    verdicts, unbuilt = {}, {}
+    rows: Any
+    for experiment in catalogue.select(arguments.names or ["all"]):
+        try:
+            verdicts[experiment.name] = gate(experiment)
+        except BuildError as error:
+            unbuilt[experiment.name] = str(error)
     if arguments.json:
-        print(json.dumps([
-            {"name": name, **vars(v.counts), "budget": vars(v.budget), "verdict": v.verdict} for name, v in verdicts.items()
-        ], indent=1))  # fmt: skip
+        rows = [{"name": name, **vars(v.counts), "budget": vars(v.budget), "verdict": v.verdict} for name, v in verdicts.items()]
+        print(json.dumps([*rows, *({"name": name, "verdict": "not built", "error": why} for name, why in unbuilt.items())], indent=1))
     else:
-        rows: Any = [("experiment", "exact", "counted", "as Keras", "Keras counts", "bound", "head-room", "verdict")]
+        rows = [("experiment", "exact", "counted", "as Keras", "Keras counts", "bound", "head-room", "verdict")]
         rows += [
             (name, v.budget.exact, v.counts.trainable, v.budget.keras_total, v.counts.keras_total, v.budget.bound, v.headroom, v.verdict)
             for name, v in verdicts.items()
@@ -184,5 +190,8 @@ def check(arguments: Namespace, catalogue: Catalogue) -> int:
         print(
             f"\n{len(verdicts)} experiment{'' if len(verdicts) == 1 else 's'}, {len(verdicts) - len(broken)} within their budgets"
             + (f"; broken: {', '.join(broken)}" if broken else "")
+            + (f"; not built: {', '.join(unbuilt)}" if unbuilt else "")
         )
-    return 3 if broken else 0
+    for why in unbuilt.values():
+        complain(why, USAGE)
+    return USAGE if unbuilt else BUDGET if broken else OK

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from budgetnet import params
+from budgetnet import building, params
 from budgetnet.definition import Experiment
 from budgetnet.engine.loop import stream_seed
 
@@ -15,25 +15,15 @@ class BudgetExceeded(Exception):
 
 
 def build_model(experiment: Experiment, seed: int = 0) -> nn.Module:
-    """The network as the seed initializes it, on the CPU; torch's own random state is left as it was."""
+    """The network as the seed initializes it, on the CPU; torch's own random state is left as it was. Raises BuildError."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "initialization"))
-        model: nn.Module = experiment.model.build(experiment.data_set.image_shape, experiment.data_set.classes)
-    return model
-
-
-def _without_values(experiment: Experiment) -> nn.Module:
-    """The network as far as counting needs it; the values of the largest take gigabytes and seconds."""
-    try:
-        with params.without_values():
-            return build_model(experiment)
-    except Exception:  # someone's network may compute with its values while it is built; a mistake in it comes up again here
-        return build_model(experiment)
+        return building.build(experiment)
 
 
 def gate(experiment: Experiment, model: nn.Module | None = None) -> params.GateVerdict:
-    """The budget gate's verdict; needs no data."""
-    return params.check_budget(params.count(model or _without_values(experiment)), experiment.budget)
+    """The budget gate's verdict; needs no data. Raises BuildError."""
+    return params.check_budget(params.count(model or building.build_without_values(experiment)), experiment.budget)
 
 
 def assert_budget(experiment: Experiment, model: nn.Module | None = None) -> params.Counts:
