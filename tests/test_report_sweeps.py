@@ -75,6 +75,13 @@ def test_a_page_has_every_study_and_a_plan_s_end(tmp_path):
         assert said in page.text, said
 
 
+def test_the_best_value_is_the_highest_of_different_points():
+    points = [sweep_demo.demo_point(number, {"batch": number % 2, "lr": 0.1}, 90.0 + number) for number in range(5)]
+    axes = (AxisRecord("batch", (0, 1)), AxisRecord("lr", low=0.1, high=0.2))
+    assert "as the highest of 2 values it is probably" in sweep_tables.best_words(sweep_demo.demo_study("twice", axes, points))
+    assert "highest" not in sweep_tables.best_words(sweep_demo.demo_study("once", axes, points[::2]))
+
+
 def test_a_page_without_searches_says_how_to_make_one(tmp_path):
     (*_, path) = build_sweeps([tmp_path], tmp_path / "out")
     assert "There are no searches yet" in check(path.read_text()).text

@@ -50,6 +50,51 @@ def test_a_grid_that_earlier_studies_made_partly_impossible_goes_on(tmp_path):
     assert [point.state for point in study(tmp_path, "after").points] == ["complete", "complete", "failed", "failed"]
 
 
+MENDED = """
+from dataclasses import dataclass
+from pathlib import Path
+from torch import nn
+from budgetnet.definition import Choices, Range, Study, derive
+from tests.own_studies import BASE
+
+@dataclass(frozen=True)
+class Own:
+    width: int = 4
+
+    def build(self, image_shape, classes):
+        if self.width > 4 and not Path(__file__).with_name("mended").exists():
+            raise KeyError("a bug")
+        return nn.Sequential(nn.Flatten(), nn.Linear(784, self.width), nn.ReLU(), nn.Linear(self.width, classes))
+
+OWN = derive(BASE, "own", model=Own())
+CATALOGUE = (BASE, OWN)
+STUDIES = (
+    Study("mended-grid", OWN, (("model.width", Choices((4, 5))), ("recipe.epochs", Choices((1, 2))))),
+    Study("mended-tpe", OWN, (("model.width", Choices((5,))), ("recipe.optimizer.lr", Range(0.01, 0.1))), "tpe", 2),
+)
+"""
+
+
+@pytest.mark.parametrize(("name", "complete"), [("mended-grid", 2), ("mended-tpe", 0)])
+def test_points_whose_build_raised_are_tried_again_once_it_is_mended(tmp_path, monkeypatch, name, complete):
+    catalogue = tmp_path / f"{name.replace('-', '_')}_catalogue.py"
+    catalogue.write_text(MENDED)
+    arguments = ["sweep", name, *OWN, "--catalogue", catalogue, "--runs", tmp_path / "runs", "--out", tmp_path / "report"]
+    main(*arguments)
+    before = study(tmp_path, name)
+    failed = [point for point in before.points if point.state == "failed"]
+    assert len(before.complete) == complete
+    assert len(failed) == 2
+    assert all("cannot be built: Own.build raises KeyError: 'a bug'" in point.reason for point in failed)
+    main(*arguments)
+    assert [point.state for point in study(tmp_path, name).points] == [point.state for point in before.points]
+    (tmp_path / "mended").touch()
+    assert main(*arguments) == 0
+    after = study(tmp_path, name)
+    assert [point.point for point in after.points] == [point.point for point in before.points]
+    assert {point.state for point in after.points} == {"complete"}
+
+
 def weights(root):
     return {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.name in ("checkpoint.pt", "weights.safetensors")}
 

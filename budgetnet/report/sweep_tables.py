@@ -59,7 +59,8 @@ def best_words(study: StudyRecord) -> str:
         return "no point has a value"
     so_far = " so far" if study.left else ""
     seeds = "one seed" if len(study.seeds) == 1 else f"the mean of {len(study.seeds)} seeds"
-    among = f"; as the highest of {len(study.complete)} values it is probably a little lucky" if len(study.complete) > 1 else ""
+    tried = len({repr(sorted(point.point.items())) for point in study.complete})  # TPE proposes some points several times
+    among = f"; as the highest of {tried} values it is probably a little lucky" if tried > 1 else ""
     return f"best{so_far}: {point_words(best.point)}, {percent(best.value)} % on {held_out(study)} ({seeds}{among})"
 
 

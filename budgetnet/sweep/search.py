@@ -25,7 +25,7 @@ from budgetnet.sweep.points import EPOCHS, Group, trial_experiment
 from budgetnet.sweep.reuse import trained_before
 from budgetnet.sweep.trials import KEPT, RUN, Outcome, Trials
 
-# What says something about the point: its trial has failed, for good, and the search goes on.
+# What says something about the point: its trial has failed, and the search goes on.
 POINTS_FAULT = (Diverged, BudgetExceeded, DefinitionError)
 # What says something about the machine: the trial is left to be continued. The second kind would hit every other run as well.
 PASSING = (WorkerDied, RunDirectoryError, EngineError, ResultError)
@@ -45,6 +45,7 @@ class _Open:
     experiment: Experiment
     records: dict[int, tuple[EpochRecord, ...]] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
+    mendable: bool = False  # whether code may be at fault: a run diverges each time, what a build raises may be mended
     running: int = 0
     left: Failure | None = None  # what ended a seed without saying anything about the point
 
@@ -145,6 +146,7 @@ class Search:
         else:
             said = str(outcome.error).splitlines()
             opened.reasons[job.seed] = said[0] if said else type(outcome.error).__name__
+            opened.mendable |= not isinstance(outcome.error, Diverged)
             opened.records[job.seed] = self._records_before_the_end(job) if isinstance(outcome.error, Diverged) else ()
             if not isinstance(outcome.error, POINTS_FAULT):
                 self.failures.append(outcome)  # nothing that a point should be able to cause: shown with its traceback
@@ -187,7 +189,7 @@ class Search:
         seconds = sum(record.seconds for records in opened.records.values() for record in records[:epochs])
         if len(by_seed) < len(self.trials.seeds):
             short = [f"seed {seed}: {why}" for seed, why in sorted(opened.reasons.items()) if seed not in by_seed]
-            return Outcome(None, by_seed, seconds, "; ".join(short))
+            return Outcome(None, by_seed, seconds, "; ".join(short), opened.mendable)
         return Outcome(math.fsum(by_seed.values()) / len(by_seed), by_seed, seconds)
 
     def _line(self, index: int, outcome: Outcome) -> str:

@@ -3,7 +3,8 @@
 A study starts with one waiting trial, a ticket, for every point that it will have, so that no two processes can make a point
 twice and none can be forgotten. A process claims a ticket by announcing itself, making the ticket running, and signing it: so
 one that runs unsigned is left to those who announced themselves, as long as they may be alive. What a dead process had claimed
-is adopted: its run directory holds how far it came. A trial that is told is finished for good.
+is adopted: its run directory holds how far it came. A trial that is told is finished for good; one that failed by an
+error that code can mend gets another ticket when the sweep is started again.
 """
 
 from __future__ import annotations
@@ -26,17 +27,21 @@ if TYPE_CHECKING:
 
 TICKET, POINT, OWNER, ANNOUNCED = "ticket", "point", "owner", "announced-"
 NOBODY = "nobody"  # in place of an owner: given back
-SECONDS, BY_SEED, REASON, RUN, KEPT = "seconds", "by_seed", "reason", "run", "weights_kept"
+SECONDS, BY_SEED, REASON, RUN, KEPT, MENDABLE = "seconds", "by_seed", "reason", "run", "weights_kept", "mendable"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is told of a trial: the value, or why there is none; accuracies in percent."""
+    """What is told of a trial: the value, or why there is none; accuracies in percent.
+
+    ``mendable``: the code that builds or trains the network may be at fault, so the point is tried again by the next sweep.
+    """
 
     value: float | None
     by_seed: Mapping[int, float]
     seconds: float
     reason: str | None = None
+    mendable: bool = False
 
 
 class Trials:
@@ -61,7 +66,7 @@ class Trials:
         self._open()
 
     def _open(self) -> None:
-        """Find the study, or make it, with a ticket for every trial."""
+        """Find the study, or make it, with a ticket for every trial, and another one for those that are worth it."""
         import optuna
 
         sampler = optuna.samplers.RandomSampler()  # never asked: points come from the grid or from propose()
@@ -74,15 +79,21 @@ class Trials:
             for index in range(self.count):
                 if index not in there:
                     self._study.enqueue_trial({}, user_attrs={TICKET: index})
+                elif _is_mendable(there[index]):
+                    kept = there[index].user_attrs.get(POINT)
+                    self._study.enqueue_trial({}, user_attrs={TICKET: index, **({} if kept is None else {POINT: kept})})
         self._id = self._store.storage.get_study_id_from_name(self._study.study_name)
 
     def tickets(self) -> dict[int, FrozenTrial]:
-        """The trials by ticket. Where two machines made the same ticket at once, the first stands and nobody claims the other."""
+        """The trials by ticket, of those that were tried again the last.
+
+        Where two machines made the same ticket at once, the first stands and nobody claims the other.
+        """
         found: dict[int, FrozenTrial] = {}
         for trial in self._study.get_trials(deepcopy=False):
             index = trial.user_attrs.get(TICKET, self.count)
-            if index < self.count:
-                found.setdefault(index, trial)
+            if index < self.count and (index not in found or _is_mendable(found[index])):
+                found[index] = trial
         return dict(sorted(found.items()))
 
     def stored_point(self, trial: FrozenTrial) -> dict[str, Any] | None:
@@ -165,7 +176,7 @@ class Trials:
             return
         number = self._trial_id(trial)
         found = {SECONDS: outcome.seconds, BY_SEED: {str(seed): value for seed, value in outcome.by_seed.items()}, RUN: run}
-        for key, value in {**found, REASON: outcome.reason, KEPT: weights_kept}.items():
+        for key, value in {**found, REASON: outcome.reason, KEPT: weights_kept, MENDABLE: outcome.mendable}.items():
             self._store.storage.set_trial_user_attr(number, key, value)
         if outcome.value is None:
             self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
@@ -191,6 +202,10 @@ class Trials:
             if trial.state == TrialState.RUNNING:
                 found.update({owner: found.get(owner, 0) + 1 for owner in _holders(trial) if owner != self._me})
         return found
+
+
+def _is_mendable(trial: FrozenTrial) -> bool:
+    return trial.state.name == "FAIL" and bool(trial.user_attrs.get(MENDABLE))
 
 
 def _holders(trial: FrozenTrial) -> list[Owner]:
