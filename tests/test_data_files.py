@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from budgetnet.commands import served_networks
 from budgetnet.data import files
 from budgetnet.data.files import DataError, find_data, load_files
 from budgetnet.data.idx import IdxError, parse_idx
@@ -103,6 +104,48 @@ def test_arbitrary_bytes_parse_or_are_refused(content):
 def test_other_element_types_are_named():
     with pytest.raises(IdxError, match="0x0d"):
         parse_idx(b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0")
+
+
+# --- labels from 1 and transposed images, as EMNIST has them ----------------------------------------------------------
+
+
+@pytest.fixture
+def letters(tmp_path):
+    """Files with labels from 1 to 3 and images stored column by column; their specification, and the upright images."""
+    rng = np.random.default_rng(1)
+    upright = [rng.integers(0, 256, (n, 5, 4), dtype=np.uint8) for n in (9, 6)]
+    content = []
+    for images in upright:
+        content += [idx(np.ascontiguousarray(images.swapaxes(1, 2))), idx(np.arange(len(images), dtype=np.uint8) % 3 + 1)]
+    put(tmp_path, content)
+    return dataclasses.replace(specification(content), first_label=1, transposed=True), upright
+
+
+def test_labels_from_one_and_transposed_images_are_read(letters, tmp_path):
+    data_set, upright = letters
+    images, labels, test_images, test_labels = load_files(data_set, tmp_path)
+    assert np.array_equal(images[:, 0], upright[0])
+    assert np.array_equal(test_images[:, 0], upright[1])
+    assert labels.tolist() == [0, 1, 2] * 3
+    assert test_labels.tolist() == [0, 1, 2] * 2
+    assert [array.flags.writeable for array in (images, labels)] == [False, False]
+    gallery_images, gallery_labels = served_networks.test_set(data_set, tmp_path)
+    assert np.array_equal(gallery_images, test_images)
+    assert np.array_equal(gallery_labels, test_labels)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"first_label": 0}, r"train-labels.* holds the labels 1 to 3; tiny has the classes 0 to 2: set .*first_label \(now 0\)"),
+        ({"first_label": 2}, r"holds the labels 1 to 3; tiny has the classes 2 to 4: set .*first_label \(now 2\).* or classes \(now 3\)"),
+        ({"classes": 2}, r"holds the labels 1 to 3; tiny has the classes 1 to 2: .*, or classes \(now 2\) to the number of classes"),
+        ({"transposed": False}, r"holds an array of shape \(9, 4, 5\); expected \(number of images, 5, 4\)"),
+    ],
+)
+def test_labels_and_shapes_outside_the_specification_are_named(letters, tmp_path, fields, message):
+    with pytest.raises(DataError, match=message):
+        load_files(dataclasses.replace(letters[0], **fields), tmp_path)
 
 
 # --- where files are found --------------------------------------------------------------------------------------------
@@ -405,7 +448,7 @@ def test_labels_in_another_number_are_refused(tmp_path):
 
 
 def test_labels_beyond_the_classes_are_refused(tmp_path):
-    refused(tmp_path, contents(classes=4), "holds the label 3; tiny has the classes 0 to 2")
+    refused(tmp_path, contents(classes=4), "holds the labels 0 to 3; tiny has the classes 0 to 2: set .*")
 
 
 def test_no_images_are_refused(tmp_path):

@@ -252,6 +252,18 @@ def test_a_recipe_s_array_is_refused_by_its_field():
         Recipe(optimizer=SGD(lr=0.1), batch_size=64, epochs=np.array([1, 2]))
 
 
+def test_labels_and_orientation_change_the_hash_only_where_they_are_given():
+    def digest(**fields):
+        return definition_hash(experiment(data_set=dataclasses.replace(DATA, **fields)))
+
+    assert digest(first_label=0, transposed=False) == digest()
+    assert len({digest(), digest(first_label=1), digest(transposed=True)}) == 3
+    with pytest.raises(DefinitionError, match=r"DataSet\.first_label is -1; expected the label of the first class"):
+        dataclasses.replace(DATA, first_label=-1)
+    with pytest.raises(DefinitionError, match=r"DataSet\.transposed is True; expected False: the format 'folder' has upright images"):
+        DataSet("mine", (1, 28, 28), 10, 0.1, 0.3, format="folder", transposed=True)
+
+
 def test_plain_is_json_and_tells_kinds_apart():
     content = plain(experiment(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=1, epochs=1, schedule=StepLR(2))))
     assert content["recipe"]["schedule"] == {"kind": "StepLR", "step_size": 2, "gamma": 0.1}

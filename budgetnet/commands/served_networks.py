@@ -13,7 +13,7 @@ import numpy.typing as npt
 from budgetnet.commands import compiled_at_start, weight_origins
 from budgetnet.commands.networks import artifact_for, check_artifact, weights_for
 from budgetnet.commands.weight_origins import Origin
-from budgetnet.data.files import DataError, find_data, read_verified
+from budgetnet.data.files import DataError, as_specified, find_data, read_verified
 from budgetnet.data.idx import IdxError, parse_idx
 from budgetnet.definition import DataFile, DataSet, Experiment
 from budgetnet.inference.artifact import Sidecar
@@ -94,7 +94,7 @@ def test_set(data_set: DataSet, directory: Path | None) -> TestSet:
         if data_set.format == "idx":  # without torch, and without the training images
             folder = find_data(data_set, directory, download=False) / data_set.folder
             images, labels = (_read(folder, file) for file in data_set.files[2:])
-            return images.reshape(-1, *data_set.image_shape), labels
+            return as_specified(data_set, images, labels, *(folder / file.name for file in data_set.files[2:]))
         from budgetnet.data import arrays
 
         loaded = arrays.load(data_set, directory, download=False)

@@ -17,7 +17,7 @@ from budgetnet.data.idx import IdxError, parse_idx
 from budgetnet.data.verify import DataError, read_verified
 from budgetnet.definition import DataFile, DataSet
 
-__all__ = ["DataError", "DataNotFound", "find_data", "load_files", "read_verified"]
+__all__ = ["DataError", "DataNotFound", "as_specified", "find_data", "load_files", "read_verified"]
 
 ENVIRONMENT = "BUDGETNET_DATA"
 SEARCHED = (Path("data"), Path("../shared/data"))
@@ -131,19 +131,35 @@ def _load_files(data_set: DataSet, stamps: tuple[tuple[Path, int, int], ...]) ->
             parsed.append(parse_idx(read_verified(path, file.sha256)))
         except IdxError as error:
             raise DataError(f"{path} is not a usable IDX file: {error}") from error
-    train = _checked(data_set, parsed[0], parsed[1], paths[0], paths[1])
-    test = _checked(data_set, parsed[2], parsed[3], paths[2], paths[3])
+    train = as_specified(data_set, parsed[0], parsed[1], paths[0], paths[1])
+    test = as_specified(data_set, parsed[2], parsed[3], paths[2], paths[3])
     return *train, *test
 
 
-def _checked(data_set: DataSet, images: Array, labels: Array, images_path: Path, labels_path: Path) -> tuple[Array, Array]:
-    """Images as (N, C, H, W) and labels, once they agree with the specification and with each other."""
+def as_specified(data_set: DataSet, images: Array, labels: Array, images_path: Path, labels_path: Path) -> tuple[Array, Array]:
+    """Return images as (N, C, H, W) and labels from 0, once they agree with the specification and with each other.
+
+    Raises DataError where they do not.
+    """
     channels, height, width = data_set.image_shape
-    one = (height, width) if channels == 1 else (channels, height, width)  # grey images have no channel dimension in IDX
+    stored = (width, height) if data_set.transposed else (height, width)
+    one = stored if channels == 1 else (channels, *stored)  # grey images have no channel dimension in IDX
     if images.shape[1:] != one or len(images) == 0:
         raise DataError(f"{images_path} holds an array of shape {images.shape}; expected (number of images, {', '.join(map(str, one))})")
     if labels.shape != images.shape[:1]:
         raise DataError(f"{labels_path} holds an array of shape {labels.shape}; expected one label for each of {len(images)} images")
-    if labels.max() >= data_set.classes:
-        raise DataError(f"{labels_path} holds the label {labels.max()}; {data_set.name} has the classes 0 to {data_set.classes - 1}")
-    return images.reshape(-1, channels, height, width), labels
+    first, last = data_set.first_label, data_set.first_label + data_set.classes - 1
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < first or highest > last:
+        raise DataError(
+            f"{labels_path} holds the labels {lowest} to {highest}; {data_set.name} has the classes {first} to {last}: set the DataSet's "
+            f"first_label (now {first}) to the first class's label, or classes (now {data_set.classes}) to the number of classes"
+        )
+    images = images.reshape(-1, channels, *stored)
+    if data_set.transposed:
+        images = np.ascontiguousarray(images.swapaxes(2, 3))
+        images.flags.writeable = False
+    if first:
+        labels = (labels - labels.dtype.type(first)).astype(labels.dtype)
+        labels.flags.writeable = False
+    return images, labels

@@ -28,6 +28,8 @@ class DataSet:
     ``<data dir>/<folder>/<file>``), ``folder`` (``<data dir>/<folder>/train/<class>/*.png`` and ``…/test/…``), or
     ``digits`` (scikit-learn's embedded 8×8 digits scaled up). ``class_names`` are those of the classes in order; without them
     the classes of a folder have its folders' names, in natural order (2 before 10), and all others are numbers.
+    Of ``idx`` files, ``first_label`` is the label of the first class, and ``transposed`` says that images are stored column by
+    column, both as in EMNIST.
     """
 
     name: str
@@ -40,6 +42,8 @@ class DataSet:
     files: tuple[DataFile, ...] = ()
     mirrors: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
+    first_label: int = 0
+    transposed: bool = False
 
     def __post_init__(self) -> None:
         require(self, "name", lambda v: re.fullmatch(r"[a-z0-9][a-z0-9_-]*", v) is not None, "lower-case letters, digits, - and _")
@@ -54,6 +58,11 @@ class DataSet:
         )  # fmt: skip
         require(self, "mirrors", lambda v: isinstance(v, tuple), "a tuple of addresses")
         require(self, "files", lambda v: isinstance(v, tuple) and all(isinstance(f, DataFile) for f in v), "a tuple of DataFile(...)")
+        require(self, "first_label", lambda v: v == 0 or is_count(v), "the label of the first class, a whole number of at least 0")
+        require(self, "transposed", lambda v: isinstance(v, bool), "True or False")
+        if self.format != "idx":
+            require(self, "first_label", lambda v: v == 0, f"0: the format {self.format!r} has no labels of its own")
+            require(self, "transposed", lambda v: not v, f"False: the format {self.format!r} has upright images")
         if self.format == "idx":
             require(self, "files", lambda v: len(v) == 4, "four files: train images, train labels, test images, test labels")
 
