@@ -16,9 +16,10 @@ INTRO = (
     "the best epoch would have announced the aim as reached. The aim itself is judged by the mean of the last epochs."
 )
 COLUMNS = (
-    "experiment", "last epoch %", "ours", "verdict", "best epoch %", "ours", "verdict", "training %", "ours", "curve", "announced the aim",
+    "experiment", "document’s last epoch %", "ours", "verdict", "document’s best epoch %", "ours", "verdict",
+    "document’s training %", "ours", "curve", "announced the aim",
 )  # fmt: skip
-RIGHT = {"last epoch %", "best epoch %", "training %", "ours"}
+RIGHT = {"document’s last epoch %", "document’s best epoch %", "document’s training %", "ours"}
 
 
 def curve_text(row: Row) -> str:
