@@ -6,7 +6,6 @@ Exit status: 0 fine, 2 usage, 3 budget, 4 accuracy (with --assert-aim), 5 data, 
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from budgetnet.arguments import build_parser
 from budgetnet.arguments.status import ACCURACY, BUDGET, DATA, INTERRUPTED, OK, OTHER, USAGE
 from budgetnet.catalogue import Catalogue, UnknownExperiment, load, load_default
 from budgetnet.definition import DefinitionError
+from budgetnet.terminal import spell_out
 
 __all__ = ["ACCURACY", "BUDGET", "DATA", "INTERRUPTED", "OK", "OTHER", "USAGE", "complain", "main"]
 
@@ -40,10 +40,8 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit status. A user's mistake is a sentence on stderr, never a traceback."""
+    spell_out()  # before --help is printed
     arguments = build_parser().parse_args(argv)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows no "±" shows a question mark, not a traceback
     if "" not in sys.path:
         sys.path.append("")  # so that --catalogue finds a module in the current folder, installed or not
     try:
