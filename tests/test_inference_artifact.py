@@ -1,7 +1,12 @@
 """Artifacts on disk: whole or not there, and refused with a sentence when anything about them is wrong."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -136,6 +141,63 @@ def _write_and_break(target):
     with replaced(target) as temporary:
         (temporary / "a").write_text("2")
         raise RuntimeError("on the way")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from budgetnet.inference.artifact import replaced
+with replaced(Path(sys.argv[1])) as temporary:
+    (temporary / "half").write_text("x")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_replaced_removes_what_a_killed_process_left(tmp_path):
+    other = tmp_path / "eager-fp32"
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, other], cwd=Path(__file__).parent.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"ready\n"
+        with replaced(tmp_path / "onnx-fp32"):
+            assert (tmp_path / f".eager-fp32.{process.pid}.tmp" / "half").exists(), "it is still at work"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert (tmp_path / f".eager-fp32.{process.pid}.tmp").exists()
+    with replaced(tmp_path / "onnx-fp32") as temporary:
+        assert sorted(path.name for path in tmp_path.iterdir()) == [temporary.name, "onnx-fp32"]
+
+
+def test_replaced_keeps_folders_in_use_elsewhere(tmp_path):
+    """Such as those of another container, whose process numbers mean nothing here."""
+    import fcntl
+
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    used, own = tmp_path / f".used.{dead.pid}.tmp", tmp_path / ".notes.tmp"
+    used.mkdir()
+    own.mkdir()
+    descriptor = os.open(used, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with replaced(tmp_path / "artifact"):
+        pass
+    assert used.exists()
+    os.close(descriptor)
+    with replaced(tmp_path / "artifact"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".notes.tmp", "artifact"]
+
+
+def test_replaced_puts_back_an_artifact_that_was_moved_aside(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    old = tmp_path / f".artifact.{dead.pid}.old"
+    old.mkdir()
+    (old / "a").write_text("1")
+    with pytest.raises(RuntimeError, match="on the way"):
+        _write_and_break(tmp_path / "artifact")
+    assert (tmp_path / "artifact" / "a").read_text() == "1"
 
 
 def test_verify_names_the_file(folder):
