@@ -7,7 +7,7 @@ the test set once, at the end. The values that it tried are not given; those her
 
 from dataclasses import replace
 
-from budgetnet.definition import Adam, Choices, Plan, ReportedAt, Study
+from budgetnet.definition import Adam, Budget, Choices, Plan, ReportedAt, Study
 
 from .separable import PLACES, SEPARABLE, SOURCE
 
@@ -48,7 +48,7 @@ ABLATION = Study(
 HELD_OUT = replace(SEPARABLE, recipe=replace(SEPARABLE.recipe, protocol=replace(SEPARABLE.recipe.protocol, test_at_end=False)))
 NORM_PLACES = Study(
     name="explore-norm-places",
-    base=replace(HELD_OUT, model=replace(SEPARABLE.model, norm=True)),
+    base=replace(HELD_OUT, model=replace(SEPARABLE.model, norm=True), budget=Budget()),
     space=(("model.norm_place", Choices(PLACES)),),
     notes="Where batch normalization stands, which the document does not say: it reports 94.08 % with it, 97.81 % without.",
     source=SOURCE,
