@@ -195,6 +195,44 @@ def test_a_file_that_is_none_does_not_keep_the_others_from_it(artifacts, runs, d
     assert "(1, 27, 27); expected (N, 28, 28) or (N, 1, 28, 28)" in complaints[2]
 
 
+def test_predict_refuses_blank_images_of_an_array_and_predicts_the_others(artifacts, runs, digits, tmp_path, capsys):
+    np.save(tmp_path / "some.npy", np.concatenate([np.zeros_like(digits[0][:1]), digits[0][:2], np.full_like(digits[0][:1], 255)]))
+    assert predict(artifacts, runs, tmp_path / "some.npy", "--json") == 1
+    said = capsys.readouterr()
+    assert [row["image"].rpartition("/")[2] for row in json.loads(said.out)] == ["some.npy[1]", "some.npy[2]"]
+    complaints = [line for line in said.err.splitlines() if "is blank" in line]
+    assert ["some.npy[0]" in complaints[0], "some.npy[3]" in complaints[1]] == [True, True]
+    assert "expected an image with something on it" in complaints[0]
+
+
+@pytest.mark.parametrize(
+    ("scaled", "options", "said"),
+    [
+        (lambda ones: ones, (), "no pixel is above 1, and it is not said what white is; say it with --scale 1 or --scale 255"),
+        (lambda ones: ones.astype(np.int64), ("--scale", 255), "is blank"),
+        (lambda ones: 255 * ones, ("--scale", 1), "whole numbers up to 255, and --scale is 1; expected --scale 255, or none"),
+        (lambda ones: ones, ("--scale", 1), None),
+        (lambda ones: ones.astype(np.int64), ("--scale", 1), None),
+        (lambda ones: 255 * ones.astype(np.int64), (), None),
+        (lambda ones: ones.astype(np.float64) * 1.0000001, (), None),
+        (lambda ones: 255.0 * ones, ("--scale", 255), None),
+        (lambda ones: 255.0 * ones, (), "expected floats from 0 to 1 (not normalized), or uint8 from 0 to 255"),
+    ],
+)
+def test_predict_takes_arrays_of_any_type_once_white_is_known(scaled, options, said, artifacts, runs, digits, tmp_path, capsys):
+    ones = (digits[0][:4] > 127).astype(np.uint8)
+    np.save(tmp_path / "white.npy", 255 * ones)
+    np.save(tmp_path / "given.npy", scaled(ones))
+    assert predict(artifacts, runs, tmp_path / "given.npy", "--json", *options) == (0 if said is None else 1)
+    found = capsys.readouterr()
+    if said is not None:
+        assert said in found.err
+        return
+    assert predict(artifacts, runs, tmp_path / "white.npy", "--json") == 0
+    expected = json.loads(capsys.readouterr().out)
+    assert [row["digit"] for row in json.loads(found.out)] == [row["digit"] for row in expected]
+
+
 def test_predicting_with_an_artifact_starts_without_torch(artifacts, runs, digits, tmp_path):
     np.save(tmp_path / "many.npy", digits[0][:2])
     arguments = ["predict", *OWN, "--model", "small", "--out", str(artifacts), "--runs", str(runs), str(tmp_path / "many.npy")]

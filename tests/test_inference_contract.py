@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from budgetnet.inference.contract import Contract
+from budgetnet.inference.contract import Contract, blank_images
 from budgetnet.inference.errors import InputError
 from tests.inference_demo import CONTRACT, images
 
@@ -33,6 +33,35 @@ def test_a_float_image_is_not_copied_and_a_strided_one_is():
     assert taken(strided).flags.c_contiguous
 
 
+@pytest.mark.parametrize("kind", ["<i8", ">i2", "u4", "i1"])
+def test_whole_numbers_of_any_type_are_bytes(kind):
+    pictures = images(3) // 2
+    assert np.array_equal(taken(pictures.astype(kind)), taken(pictures))
+
+
+@pytest.mark.parametrize("kind", ["<f8", ">f4", "longdouble"])
+def test_floats_of_any_type_are_floats(kind):
+    pictures = images(3) / 255
+    assert np.array_equal(taken(pictures.astype(kind)), taken(pictures.astype(np.float32)))
+
+
+def test_rounding_is_no_error():
+    floats = np.linspace(-1e-7, 1 + 1e-7, 784).reshape(1, 28, 28)
+    found = taken(floats)
+    assert (found.min(), found.max()) == (0, 1)
+
+
+def test_blank_images_are_found_whatever_their_paper():
+    speck, faint, dash = np.zeros((3, 28, 28), np.uint8)
+    speck[3, 4:9] = 255
+    faint[3:9] = 11
+    dash[3, 4:10] = 12
+    pictures = np.stack([speck, faint, dash, images(1)[0, 0], np.full_like(speck, 255)])
+    assert blank_images(pictures) == [0, 1, 4]
+    assert blank_images(255 - pictures) == [0, 1, 4]
+    assert blank_images(pictures[:, None] / np.float32(255)) == [0, 1, 4]
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
@@ -40,8 +69,11 @@ def test_a_float_image_is_not_copied_and_a_strided_one_is():
         (np.zeros((1, 3, 28, 28), np.uint8), r"\(1, 3, 28, 28\); expected"),
         (np.zeros((28, 28), np.uint8), r"\(28, 28\); expected"),
         (np.zeros((0, 28, 28), np.uint8), "no images: the shape is"),
-        (np.zeros((1, 28, 28)), r"float64; expected uint8 .* or float32"),
-        (np.zeros((1, 28, 28), np.int64), "int64; expected"),
+        (np.zeros((1, 28, 28), complex), r"complex128; expected uint8 .* or float32"),
+        (np.full((1, 28, 28), 256), "whole numbers from 256 to 256; expected 0 to 255, or floats from 0 to 1"),
+        (np.full((1, 28, 28), -1), "whole numbers from -1 to -1; expected"),
+        (np.full((1, 28, 28), 255.0), r"run from 255 to 255; expected floats .*images\.astype\('uint8'\) if they are"),
+        (np.full((1, 28, 28), 1.0001), "run from 1.0001"),
         (np.zeros((1, 28, 28), bool), "bool; expected"),
         (np.full((1, 28, 28), "7"), "expected uint8"),
         ([[["a"] * 28] * 28], "expected uint8"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from budgetnet.inference.errors import InputError
+from budgetnet.inference.errors import InferenceError, InputError
 from budgetnet.inference.predictor import Predictor
 from tests.inference_demo import CONTRACT, compiled, images, trained
 
@@ -74,7 +74,8 @@ def test_a_hundred_thousand_images():
 
 def test_a_mistake_leaves_it_usable(predictor):
     before = predictor.logits(images(2))
-    for wrong in (np.zeros((1, 27, 27), np.uint8), np.full((1, 28, 28), np.nan, np.float32), np.zeros((1, 28, 28)), np.zeros((0, 28, 28))):
+    shapes = [np.zeros((1, 27, 27), np.uint8), np.zeros((0, 28, 28))]
+    for wrong in (*shapes, np.full((1, 28, 28), np.nan, np.float32), np.zeros((1, 28, 28), complex)):
         with pytest.raises(InputError):
             predictor.predict(wrong)
     assert np.array_equal(predictor.logits(images(2)), before)
@@ -126,3 +127,11 @@ def test_very_large_logits_do_not_overflow():
             return np.full((len(pixels), 10), 3e38, np.float32)
 
     assert np.allclose(Predictor(Huge(), CONTRACT, 8).predict(images(1)).probabilities, 0.1)
+
+
+def test_a_closed_predictor_says_so():
+    predictor = Predictor.of(trained())
+    predictor.close()
+    predictor.close()
+    with pytest.raises(InferenceError, match="the predictor is closed and cannot predict any more; load another one"):
+        predictor.predict(images(1))

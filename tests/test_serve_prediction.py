@@ -160,6 +160,34 @@ def test_bytes_that_are_no_images_are_422(size):
     assert error_of(posted(bytes(size), RAW), 422)["field"] == "body"
 
 
+BLANK, SPECK, ONES = bytes(784), bytes([0] * 783 + [255]), (SEVEN > 127).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("sent", "field", "told"),
+    [
+        ({"content": BLANK, "headers": RAW}, "body", "body is blank: fewer than 6 pixels differ from the others by 12 of 255 levels"),
+        ({"content": SEVEN.tobytes() + SPECK, "headers": RAW}, "body", "image 1 of the body is blank"),
+        ({"json": {"image": [[255] * 28] * 28}}, "image", "image is blank"),
+        ({"json": {"images": [ROWS, [[0] * 28] * 28]}}, "images[1]", "images[1] is blank"),
+        ({"json": {"image": base64.b64encode(SPECK).decode()}}, "image", "image is blank"),
+        ({"json": {"image": [[0.5] * 28] * 28, "scale": 1}}, "image", "image is blank"),
+        ({"content": ONES.tobytes(), "headers": RAW}, "body", "no byte above 1; expected 0 to 255: multiply by 255 where 1 is white"),
+        ({"json": {"image": base64.b64encode(ONES.tobytes()).decode()}}, "image", 'it is not said what white is; send "scale": 1'),
+    ],
+)
+def test_a_blank_image_and_an_unknown_white_are_422(sent, field, told):
+    error = error_of(posted(**sent), 422)
+    assert error["field"] == field
+    assert told in error["message"]
+
+
+def test_zeros_and_ones_are_taken_where_the_scale_is_given():
+    answers = [posted(json={"image": image, "scale": 1}) for image in (ONES.tolist(), base64.b64encode(ONES.tobytes()).decode())]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json()["predictions"] == answers[1].json()["predictions"]
+
+
 def test_a_body_that_is_announced_or_found_to_be_too_large_is_413():
     async def chunks():
         for _ in range(20):
@@ -171,7 +199,7 @@ def test_a_body_that_is_announced_or_found_to_be_too_large_is_413():
     assert announced["code"] == found["code"] == "too_large"
     assert "15,680 bytes; expected 10,000 at most" in announced["message"]
     assert "more than 10,000 bytes" in found["message"]
-    assert posted(bytes(784 * 12), RAW, settings=few).status_code == 200
+    assert posted(SEVEN.tobytes() * 12, RAW, settings=few).status_code == 200
 
 
 def test_a_body_that_does_not_come_is_408():
@@ -204,10 +232,10 @@ def test_too_many_large_bodies_at_once_are_busy(monkeypatch):
         async with application(settings=Settings(max_body=1000, timeout=5)) as (_, client):
             first = asyncio.create_task(client.post("/v1/predict", content=half(), headers=RAW))
             await started.wait()
-            answer = await client.post("/v1/predict", content=bytes(784), headers=RAW)
+            answer = await client.post("/v1/predict", content=SEVEN.tobytes(), headers=RAW)
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
-            again = await client.post("/v1/predict", content=bytes(784), headers=RAW)
+            again = await client.post("/v1/predict", content=SEVEN.tobytes(), headers=RAW)
             return answer, again.status_code
 
     answer, again = run(test())

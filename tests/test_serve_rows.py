@@ -131,3 +131,7 @@ def test_one_odd_value_is_taken_exactly_or_named(row, column, value):
         with pytest.raises(Refusal) as found:
             pixels(rows, "image", None, False)
         assert found.value.field == f"image[{row}][{column}]"
+
+
+def test_rounding_above_1_is_1():
+    assert pixels(with_value(1.0000001), "image", 1, False)[3, 4] == 1

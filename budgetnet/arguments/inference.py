@@ -40,6 +40,9 @@ def add_predict(commands: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="which run's weights (default: the first there are)")
     parser.add_argument("--artifact", type=Path, metavar="DIR", help="a compiled artifact's folder, instead of looking for one")
     parser.add_argument("--save-seen", type=Path, metavar="FILE.png", help="also draw what the network saw of every picture")
+    parser.add_argument(
+        "--scale", type=int, choices=(1, 255), help="what white is in arrays (default: 255 of whole numbers, 1 of floats)"
+    )
     parser.add_argument("--json", action="store_true", help="machine-readable output, with all probabilities")
     _add_where(parser)
     return parser

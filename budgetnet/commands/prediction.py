@@ -18,6 +18,7 @@ from budgetnet.cli import OK, OTHER, complain
 from budgetnet.commands.networks import artifact_for, weights_for
 from budgetnet.definition import Experiment, class_name
 from budgetnet.inference.artifact import read_sidecar
+from budgetnet.inference.contract import BLANK, blank_images
 from budgetnet.inference.errors import InferenceError, InputError
 from budgetnet.inference.pictures import read_images
 from budgetnet.inference.predictor import Predictor
@@ -64,7 +65,10 @@ def predict(arguments: Namespace, catalogue: Catalogue) -> int:
     status, seen = OK, []
     for path in arguments.files:
         try:
-            for one in _predicted(path, predictor):
+            for one in _predicted(path, predictor, arguments.scale):
+                if isinstance(one, str):
+                    status = complain(one, OTHER)
+                    continue
                 seen.append(one)
                 if not arguments.json:
                     print(one.text, flush=True)
@@ -77,14 +81,36 @@ def predict(arguments: Namespace, catalogue: Catalogue) -> int:
     return status
 
 
-def _predicted(path: Path, predictor: Predictor) -> Iterator[Seen]:
+def _predicted(path: Path, predictor: Predictor, scale: int | None) -> Iterator[Seen | str]:
+    """What each image of a file shows, or a sentence for one that is blank."""
     found = read_images(path, predictor.contract.image_shape)
     try:
-        said = predictor.predict(found.images)
+        images = predictor.contract.checked(found.images if found.formed else _scaled(found.images, scale))
+        said = predictor.predict(images)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    for name, image, digit, probabilities in zip(found.names, found.images, said.digits, said.probabilities, strict=True):
-        yield Seen(name, image, int(digit), probabilities, predictor.contract.class_names)
+    blank = set() if found.formed else set(blank_images(images))
+    for place, name in enumerate(found.names):
+        if place in blank:
+            yield f"{name} is {BLANK}"
+        else:
+            yield Seen(name, images[place], int(said.digits[place]), said.probabilities[place], predictor.contract.class_names)
+
+
+def _scaled(images: npt.NDArray[Any], scale: int | None) -> npt.NDArray[Any]:
+    """``images`` with ``scale`` as white, in a form that a contract takes. Raises InputError where white may be 1 or 255."""
+    if not images.size or images.dtype.kind not in "iuf":
+        return images
+    highest = float(images.max())
+    if images.dtype.kind == "f":
+        return images / np.float32(255) if scale == 255 else images
+    if scale == 1:
+        if highest > 1:
+            raise InputError(f"the pixels are whole numbers up to {highest:g}, and --scale is 1; expected --scale 255, or none")
+        return images.astype(np.float32)
+    if scale is None and highest == 1:
+        raise InputError("no pixel is above 1, and it is not said what white is; say it with --scale 1 or --scale 255")
+    return images
 
 
 def _predictor(arguments: Namespace, catalogue: Catalogue) -> tuple[Predictor, str]:

@@ -43,6 +43,7 @@ class Predictor:
     def __init__(self, session: Session, contract: Contract, max_batch: int, sidecar: Sidecar | None = None) -> None:
         self.contract, self.max_batch, self.sidecar = contract, max_batch, sidecar
         self._session = session
+        self._closed = False
         self._turn: contextlib.AbstractContextManager[Any] = contextlib.nullcontext() if session.concurrent else threading.Lock()
 
     @classmethod
@@ -69,22 +70,25 @@ class Predictor:
         return cls(TorchSession(InferenceNetwork(copy.deepcopy(trained.model), contract), threads), contract, max_batch)
 
     def predict(self, images: Any) -> Prediction:
-        """Digits and probabilities of ``images``: uint8 from 0 to 255 or float32 from 0 to 1, (N, H, W) or (N, C, H, W), N >= 1.
+        """Digits and probabilities of ``images``: whole numbers from 0 to 255 or floats from 0 to 1, (N, H, W) or (N, C, H, W), N >= 1.
 
-        Raises InputError for anything else.
+        Raises InputError for anything else, InferenceError where the predictor is closed.
         """
         logits = self.logits(images)
         raised = np.exp(logits - logits.max(1, keepdims=True))
         return Prediction(logits.argmax(1), raised / raised.sum(1, keepdims=True))
 
     def logits(self, images: Any) -> Logits:
-        """The network's output before softmax, (N, classes) float32. Raises InputError as ``predict`` does."""
+        """The network's output before softmax, (N, classes) float32. Raises InputError and InferenceError as ``predict`` does."""
+        if self._closed:
+            raise InferenceError("the predictor is closed and cannot predict any more; load another one, and close it after its last use")
         array = self.contract.checked(images)
         parts = [self._run(array[start : start + self.max_batch]) for start in range(0, len(array), self.max_batch)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def close(self) -> None:
         """Free what the session holds; the predictor cannot be used afterwards."""
+        self._closed = True
         self._session.close()
 
     def _run(self, images: npt.NDArray[Any]) -> Logits:

@@ -70,6 +70,7 @@ class Predict:
             del body
         if wish.model is not None:
             served = self._agreed(model, wish.model)
+        wish.check_ink()
         scope["served"] = served.name, len(wish.images)
         answer = await self._batcher.submit(served, wish.images, scope.get("gone"))
         return _written(served, wish, answer, bool(wish.seen if seen is None else seen), started)

@@ -45,7 +45,7 @@ class Request:
             elif isinstance(image, str):
                 content = pictures.decoded(image, name)
                 if pictures.is_pixels(content):
-                    images.append(pictures.as_pixels(content))
+                    images.append(rows.scaled(pictures.as_pixels(content), name, self.scale))
                 else:
                     files.append((len(images), content))
                     images.append(None)
@@ -55,7 +55,7 @@ class Request:
             found = pictures.digits([(content, self.names[place]) for place, content in files])
             for (place, _), digit in zip(files, found, strict=True):
                 images[place] = digit
-        return Wish(_stacked([image for image in images if image is not None]), self.model, self.seen)
+        return Wish(_stacked([image for image in images if image is not None]), self.model, self.seen, tuple(self.names))
 
 
 def _stacked(images: list[Images]) -> Images:

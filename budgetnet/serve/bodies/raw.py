@@ -17,4 +17,8 @@ def parse(body: bytes) -> Wish:
     if rest or not body:
         raise invalid(f"the body has {len(body):,} bytes; expected {PIXELS} for each image of {SIDE}×{SIDE} pixels, row by row", "body")
     check_number(number, "body")
-    return Wish(np.frombuffer(body, dtype=np.uint8).reshape(number, SIDE, SIDE))
+    images = np.frombuffer(body, dtype=np.uint8).reshape(number, SIDE, SIDE)
+    if images.max() == 1:
+        told = 'the body holds no byte above 1; expected 0 to 255: multiply by 255 where 1 is white, or send JSON with "scale"'
+        raise invalid(told, "body")
+    return Wish(images)

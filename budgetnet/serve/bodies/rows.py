@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from budgetnet.inference.contract import ROUNDING
 from budgetnet.serve.bodies.raw import PIXELS, SIDE
 from budgetnet.serve.bodies.words import told
 from budgetnet.serve.jobs import Images
@@ -26,9 +27,16 @@ def pixels(rows: list[Any], field: str, scale: int | None, suspicious: bool) -> 
     image = None if suspicious or scale == 1 else _bytes(rows)
     if image is None:
         image = _numbers(rows, field, scale)
-    if scale is None and image.max() == 1:
+    return image if scale == 1 else scaled(image, field, scale)
+
+
+def scaled(image: Images, field: str, scale: int | None) -> Images:
+    """Bytes as they are, or as floats where none is above 1 and 1 is white. Raises Refusal where that is not said."""
+    if image.max() != 1 or scale == 255:
+        return image
+    if scale is None:
         raise invalid(f"{field} holds nothing above 1, and it is not said what white is; {HOW_SCALED}", field)
-    return image
+    return image.astype(np.float32)
 
 
 def _bytes(rows: list[Any]) -> Images | None:
@@ -45,14 +53,14 @@ def _bytes(rows: list[Any]) -> Images | None:
 def _numbers(rows: list[Any], field: str, scale: int | None) -> Images:
     _check_form(rows, field)
     values = np.array(rows, dtype=np.float64)
-    white = 1 if scale == 1 else 255
-    wrong = (values < 0) | (values > white)
+    white, slack = (1, ROUNDING) if scale == 1 else (255, 0.0)
+    wrong = (values < -slack) | (values > white + slack)
     if wrong.any():
         row, column = (int(place) for place in np.argwhere(wrong)[0])
         where = f"{field}[{row}][{column}]"
         raise invalid(f"{where} is {told(rows[row][column])}; expected 0 to {white}{'' if scale else f', or {HOW_SCALED}'}", where)
     if scale == 1:
-        return values.astype(np.float32)
+        return values.clip(0, 1).astype(np.float32)
     fractions = values != np.floor(values)
     if fractions.any():
         row, column = (int(place) for place in np.argwhere(fractions)[0])

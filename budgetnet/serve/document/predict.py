@@ -47,7 +47,8 @@ _QUERY = [
     {"name": "model", "in": "query", "required": False, "schema": {"type": "string"}, "description": _BESIDE["model"]["description"]},
     {"name": "seen", "in": "query", "required": False, "schema": {"type": "boolean"}, "description": _BESIDE["seen"]["description"]},
 ]
-_EXAMPLES = {"zero": {"summary": "An empty image", "value": {"image": [[0] * SIDE] * SIDE}}}
+_STROKE = [[0] * 13 + [255] * 2 + [0] * 13 if 4 <= row < 24 else [0] * SIDE for row in range(SIDE)]
+_EXAMPLES = {"one": {"summary": "A vertical stroke", "value": {"image": _STROKE}}}
 
 OPERATION: dict[str, Any] = {
     "summary": "Say which digits images show",
