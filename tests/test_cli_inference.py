@@ -233,6 +233,33 @@ def test_predict_takes_arrays_of_any_type_once_white_is_known(scaled, options, s
     assert [row["digit"] for row in json.loads(found.out)] == [row["digit"] for row in expected]
 
 
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [
+        ("seen.txt", 2, "whose ending names no picture; expected one such as seen.png"),
+        ("seen", 2, "whose ending names no picture; expected one such as seen.png"),
+        ("no-such-folder/seen.png", 1, "cannot be written (No such file or directory); the predictions stand"),
+    ],
+)
+def test_a_sheet_that_cannot_be_saved_is_a_sentence(name, status, said, artifacts, runs, digits, tmp_path, capsys):
+    np.save(tmp_path / "many.npy", digits[0][:2])
+    assert predict(artifacts, runs, tmp_path / "many.npy", "--save-seen", tmp_path / name) == status
+    found = capsys.readouterr()
+    assert said in found.err
+    assert len(found.out.splitlines()) == (0 if status == 2 else 2)
+
+
+def test_a_dash_reads_standard_input(artifacts, runs, digits, tmp_path):
+    picture, array = tmp_path / "one.png", tmp_path / "many.npy"
+    Image.fromarray(np.kron(255 - digits[0][0, 0], np.ones((8, 8), np.uint8))).save(picture)
+    np.save(array, digits[0][:3])
+    command = [sys.executable, "-m", "budgetnet", "predict", "-", *OWN, "--model", "small", "--out", artifacts, "--runs", runs, "--json"]
+    for path, count in ((picture, 1), (array, 3)):
+        done = subprocess.run(list(map(str, command)), input=path.read_bytes(), capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert len(json.loads(done.stdout)) == count
+
+
 def test_predicting_with_an_artifact_starts_without_torch(artifacts, runs, digits, tmp_path):
     np.save(tmp_path / "many.npy", digits[0][:2])
     arguments = ["predict", *OWN, "--model", "small", "--out", str(artifacts), "--runs", str(runs), str(tmp_path / "many.npy")]

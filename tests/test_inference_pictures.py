@@ -243,7 +243,7 @@ def test_floats_stay_floats(tmp_path):
     assert (found == floats).all()
 
 
-@pytest.mark.parametrize("array", [PIXELS.astype(np.int64), PIXELS[:, :20], PIXELS[:0]], ids=["type", "shape", "none"])
+@pytest.mark.parametrize("array", [PIXELS.astype(complex), PIXELS[:, :20], PIXELS[:0]], ids=["type", "shape", "none"])
 def test_the_contract_judges_arrays(array, tmp_path):
     with pytest.raises(InputError):
         CONTRACT.checked(read_images(saved(tmp_path, npy(array), "odd.npy"), SHAPE).images)
@@ -297,3 +297,39 @@ def test_a_gz_bomb_is_not_unpacked(tmp_path, monkeypatch):
 
 def test_an_array_of_no_dimension(tmp_path):
     refused(saved(tmp_path, npy(np.float32(3)), "number.npy"), "shape ()")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", ("is a HEIC picture, which is not read", "save it as PNG or JPEG")),
+        (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1", ("is an AVIF picture, which is not read",)),
+        (b"%PDF-1.7\n", ("is a PDF document, which is not read", "save its page as PNG or JPEG")),
+        (b"PK\x03\x04" + bytes(26) + b"digits.npy", ("is an NPZ archive, which is not read", "write one of its arrays with numpy.save")),
+        (b"PK\x03\x04" + bytes(26) + b"digits.png", ("is a ZIP archive, which is not read",)),
+        (b'<?xml version="1.0"?>\n<svg xmlns="', ("is an SVG drawing, which is not read",)),
+    ],
+)
+def test_a_kind_of_file_that_is_not_read_is_named(tmp_path, content, said):
+    refused(saved(tmp_path, content), *said)
+
+
+def test_an_npz_of_numpy_is_named(tmp_path):
+    np.savez(tmp_path / "digits.npz", np.zeros((2, 28, 28)))
+    refused(tmp_path / "digits.npz", "is an NPZ archive")
+
+
+@pytest.mark.parametrize(("form", "several"), [("tiff", "has 3 pages"), ("gif", "is animated")])
+def test_a_file_of_several_pictures_says_that_the_first_was_read(tmp_path, form, several):
+    pages = []
+    for width in (6, 12, 18):
+        page = np.full((90, 90), 255, np.uint8)
+        page[15:75, 40 : 40 + width] = 0
+        pages.append(Image.fromarray(page))
+    pages[0].save(tmp_path / f"pages.{form}", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / f"page.{form}")
+    found = read_images(tmp_path / f"pages.{form}", (1, 28, 28))
+    alone = read_images(tmp_path / f"page.{form}", (1, 28, 28))
+    assert found.remark == f"{tmp_path / f'pages.{form}'} {several}; the first picture in it was read"
+    assert alone.remark is None
+    assert np.array_equal(found.images, alone.images)

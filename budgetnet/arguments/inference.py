@@ -35,7 +35,9 @@ def add_predict(commands: Subparsers) -> argparse.ArgumentParser:
         "  budgetnet predict photo.jpg scan.png\n  budgetnet predict --model step-09 t10k-images-idx3-ubyte.gz\n"
         "  budgetnet predict --artifact compiled/step-13/seed-0/onnx-fp32 digits.npy --json",
     )  # fmt: skip
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="pictures (PNG, JPEG, …), or arrays of images (IDX, NPY)")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="pictures (PNG, JPEG, …), or arrays of images (IDX, NPY); - is standard input"
+    )
     parser.add_argument("--model", default="step-13", metavar="EXPERIMENT", help="whose network predicts (default: step-13)")
     parser.add_argument("--seed", type=int, help="which run's weights (default: the first there are)")
     parser.add_argument("--artifact", type=Path, metavar="DIR", help="a compiled artifact's folder, instead of looking for one")

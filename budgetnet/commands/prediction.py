@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from budgetnet.catalogue import Catalogue
-from budgetnet.cli import OK, OTHER, complain
+from budgetnet.cli import OK, OTHER, USAGE, complain
 from budgetnet.commands.networks import artifact_for, weights_for
 from budgetnet.definition import Experiment, class_name
 from budgetnet.inference.artifact import read_sidecar
@@ -25,6 +25,7 @@ from budgetnet.inference.predictor import Predictor
 from budgetnet.results import ResultError
 from budgetnet.weights import WeightsError, load_trained
 
+STANDARD_INPUT = Path("/dev/stdin")
 SURE = 0.9  # below it, the second guess is shown as well
 SHEET_COLUMNS, SHEET_SCALE = 10, 3
 
@@ -57,13 +58,15 @@ class Seen:
 
 def predict(arguments: Namespace, catalogue: Catalogue) -> int:
     """A line per picture; a file that cannot be read is a sentence and does not keep the others from it."""
+    if arguments.save_seen is not None and not _is_picture_name(arguments.save_seen):
+        return complain(f"--save-seen is {str(arguments.save_seen)!r}, whose ending names no picture; expected one such as seen.png", USAGE)
     try:
         predictor, source = _predictor(arguments, catalogue)
     except (WeightsError, ResultError, InferenceError) as error:
         return complain(error, OTHER)
     print(f"budgetnet: predicting with {source}", file=sys.stderr)
     status, seen = OK, []
-    for path in arguments.files:
+    for path in (STANDARD_INPUT if str(path) == "-" else path for path in arguments.files):
         try:
             for one in _predicted(path, predictor, arguments.scale):
                 if isinstance(one, str):
@@ -77,13 +80,25 @@ def predict(arguments: Namespace, catalogue: Catalogue) -> int:
     if arguments.json:
         print(json.dumps([one.record for one in seen], indent=1))
     if arguments.save_seen is not None and seen:
-        _save_sheet([one.image for one in seen], arguments.save_seen)
+        try:
+            _save_sheet([one.image for one in seen], arguments.save_seen)
+        except (OSError, ValueError, KeyError) as error:  # the last two of formats that lack grey pictures, or their size
+            reason = getattr(error, "strerror", None) or error
+            status = complain(f"--save-seen {str(arguments.save_seen)!r} cannot be written ({reason}); the predictions stand", OTHER)
     return status
+
+
+def _is_picture_name(path: Path) -> bool:
+    from PIL import Image
+
+    return Image.registered_extensions().get(path.suffix.lower()) in Image.SAVE
 
 
 def _predicted(path: Path, predictor: Predictor, scale: int | None) -> Iterator[Seen | str]:
     """What each image of a file shows, or a sentence for one that is blank."""
     found = read_images(path, predictor.contract.image_shape)
+    if found.remark is not None:
+        print(f"budgetnet: {found.remark}", file=sys.stderr)
     try:
         images = predictor.contract.checked(found.images if found.formed else _scaled(found.images, scale))
         said = predictor.predict(images)

@@ -24,6 +24,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from budgetnet.data.idx import IdxError, parse_idx
 from budgetnet.inference.digit_form import SIDE, mnist_form
 from budgetnet.inference.errors import InputError
+from budgetnet.inference.file_kinds import named_kind, several_pictures
 
 __all__ = ["Images", "decode_picture", "read_images"]
 
@@ -42,11 +43,13 @@ class Images:
     """``images`` for ``Predictor.predict`` and a name for each.
 
     A picture gives uint8 (1, 1, 28, 28), and ``formed`` is true; an array comes as its file holds it, one image as one of many.
+    ``remark`` is a sentence about a file with more pictures than the one that was read.
     """
 
     images: npt.NDArray[Any]
     names: tuple[str, ...]
     formed: bool
+    remark: str | None = None
 
 
 def read_images(path: Path, image_shape: tuple[int, int, int]) -> Images:
@@ -66,7 +69,8 @@ def read_images(path: Path, image_shape: tuple[int, int, int]) -> Images:
             digit = mnist_form(picture)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-        return Images(digit[None, None], (str(path),), True)
+        several = several_pictures(content)
+        return Images(digit[None, None], (str(path),), True, several and f"{path} {several}; the first picture in it was read")
     if array.ndim < 2:
         raise InputError(f"{path} holds an array of shape {array.shape}, labels perhaps; expected images, (N, H, W) or (N, C, H, W)")
     if array.ndim == 2 or array.shape == image_shape:
@@ -92,6 +96,9 @@ def decode_picture(content: bytes, name: str) -> npt.NDArray[np.uint8]:
     except Image.DecompressionBombError as error:
         raise _too_large(name, "more pixels than can be decoded safely") from error
     except UnidentifiedImageError as error:
+        kind = named_kind(content)
+        if kind is not None:
+            raise InputError(f"{name} is {kind[0]}, which is not read; expected {KINDS}: {kind[1]}") from error
         raise InputError(
             f"{name} is no picture that can be read (it starts with {content[:8]!r}); expected {KINDS}, undamaged: save it as PNG or JPEG"
         ) from error
