@@ -7,6 +7,7 @@ else are tried (EPS would run Ghostscript), no pickled object is loaded, and wha
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gzip
 import io
 import threading
@@ -31,6 +32,8 @@ __all__ = ["Images", "decode_picture", "read_images"]
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
 MEGAPIXELS = 50  # of a picture; decoding takes 4 bytes for each
 ENOUGH = 1024  # pixels of the longer side; a larger picture is reduced, to less than twice of it
+LARGE = 4 * 10**6  # pixels of a picture whose memory is worth returning
+STRIP = 64  # rows, after reduction, that are converted at once
 LARGEST = 2**30  # bytes of a file, and of what is in a .gz
 KINDS = "a picture (PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, JPEG 2000), or images as IDX or NPY"
 VISIBLE = 192  # a colour with a channel below can be told from white paper
@@ -90,7 +93,11 @@ def decode_picture(content: bytes, name: str) -> npt.NDArray[np.uint8]:
             width, height = image.size
             if width * height > MEGAPIXELS * 10**6:
                 raise _too_large(name, f"{width:,} × {height:,} pixels")
-            return _rgb(image)
+            pixels = _rgb(image)
+        del image  # and with it the decoded pixels
+        if width * height > LARGE:
+            _return_freed_memory()
+        return pixels
     except InputError:
         raise
     except Image.DecompressionBombError as error:
@@ -128,17 +135,37 @@ def _rgb(image: Any) -> npt.NDArray[np.uint8]:
     image.draft("RGB", (ENOUGH, ENOUGH))  # JPEG can be decoded at a half, a quarter, an eighth
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(_stretched(np.asarray(image, dtype=np.float64)))
-    image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    pixels = np.asarray(image.reduce(max(1, max(image.size) // ENOUGH)))
+        image = Image.fromarray(_stretched(np.asarray(image)))
+    pixels = _reduced(image, "RGBA" if image.has_transparency_data else "RGB")
     return pixels if pixels.shape[2] == 3 else _on_paper(pixels)
 
 
-def _stretched(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+def _reduced(image: Any, mode: str) -> npt.NDArray[np.uint8]:
+    """The pixels in another mode, large pictures reduced: strip by strip, as copies of the whole picture would double its memory."""
+    factor = max(1, max(image.size) // ENOUGH)
+    width, height = image.size
+    step = STRIP * factor
+    strips = (image.crop((0, top, width, min(height, top + step))) for top in range(0, height, step))
+    return np.concatenate([np.asarray(strip.convert(mode).reduce(factor)) for strip in strips])
+
+
+def _stretched(levels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Levels of any range from 0 to 255: 16 bits are often 12 in truth, and floats have no range of their own."""
-    levels = np.nan_to_num(levels, posinf=0.0, neginf=0.0)
-    levels -= levels.min()
-    return np.rint(levels * (255 / (levels.max() or 1.0))).astype(np.uint8)
+    strips = [levels[top : top + STRIP] for top in range(0, len(levels), STRIP)]
+    lowest = min(float(_finite(strip).min()) for strip in strips)
+    highest = max(float(_finite(strip).max()) for strip in strips)
+    scale = 255 / (highest - lowest or 1.0)
+    return np.concatenate([np.rint((_finite(strip) - lowest) * scale).astype(np.uint8) for strip in strips])
+
+
+def _finite(levels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(levels.astype(np.float64), posinf=0.0, neginf=0.0)
+
+
+def _return_freed_memory() -> None:
+    """Have glibc return to the system what a large picture took; by itself it keeps hundreds of megabytes for the next one."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _on_paper(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
