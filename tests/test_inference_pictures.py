@@ -4,8 +4,11 @@ import contextlib
 import gzip
 import io
 import struct
+import subprocess
+import sys
 import threading
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -333,3 +336,52 @@ def test_a_file_of_several_pictures_says_that_the_first_was_read(tmp_path, form,
     assert found.remark == f"{tmp_path / f'pages.{form}'} {several}; the first picture in it was read"
     assert alone.remark is None
     assert np.array_equal(found.images, alone.images)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1"])
+def test_large_pictures_are_reduced_as_a_whole_whatever_their_strips(mode):
+    noise = np.random.default_rng(0).integers(0, 256, (1101, 2101, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise).convert(mode)
+    with Image.open(io.BytesIO(encoded(picture))) as image:
+        whole = np.asarray(image.convert("RGBA" if "A" in mode else "RGB").reduce(2))
+    found = decode_picture(encoded(picture), "noise")
+    assert found.shape == (551, 1051, 3)
+    assert np.array_equal(found, whole[..., :3])
+
+
+def test_levels_of_16_bits_run_from_0_to_255():
+    levels = np.linspace(1000, 5000, 200 * 300).reshape(200, 300)
+    found = decode_picture(encoded(levels.astype(np.uint16)), "levels")
+    assert np.array_equal(found[..., 0], np.rint((levels.astype(np.uint16) - 1000.0) * (255 / 4000)).astype(np.uint8))
+
+
+MEASURED = r"""
+import re, sys
+from budgetnet.inference.pictures import decode_picture
+
+def bytes_of(field):
+    with open("/proc/self/status") as file:
+        return 1024 * int(re.search(field + r":\s+(\d+)", file.read())[1])
+
+with open(sys.argv[1], "rb") as file:
+    content = file.read()
+with open(sys.argv[2], "rb") as file:
+    decode_picture(file.read(), "small")  # imports the decoder
+before = bytes_of("VmRSS")
+for _ in range(3):
+    decode_picture(content, "large")
+print(bytes_of("VmRSS") - before, bytes_of("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_memory_of_large_pictures_is_bounded_and_returned(tmp_path):
+    """25 megapixels take 100 MB; copies of all of them took three times as much, and most of it stayed with the process."""
+    large = saved(tmp_path, encoded(Image.new("RGBA", (5000, 5000), "white"), compress_level=1), "large.png")
+    small = saved(tmp_path, encoded(FIVE), "small.png")
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, large, small], cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True
+    )
+    stays, peak = map(int, done.stdout.split())
+    assert stays < 30e6
+    assert peak < 200e6
