@@ -126,7 +126,7 @@ def test_committed_weights_say_whose_they_are(tmp_path):
     offer = served_networks.offer(experiment, arguments, "cpu", print)
     assert not offer.facts.own
     assert re.fullmatch(
-        r"weights of .*results.cpu-.*.step-13.seed-0; of this project's committed results, trained on cpu-\S+", offer.facts.source
+        r"weights of .*results.cpu-.*.step-10.seed-0; of this project's committed results, trained on cpu-\S+", offer.facts.source
     )
     assert (offer.facts.parameters, offer.facts.budget) == (5854, 6000)
     assert offer.facts.accuracy > 99

@@ -163,7 +163,7 @@ def test_the_extras_of_the_container_are_the_package_s():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     extras = {extra for line in instructions("RUN") for group in re.findall(r"\)\[([\w,-]+)\]", line) for extra in group.split(",")}
-    assert extras == {"serve", "onnx"}
+    assert extras == {"serve", "onnx", "tensorrt"}
     assert extras <= set(setup["options.extras_require"])
 
 
