@@ -36,7 +36,7 @@ from budgetnet.results import Result
 from budgetnet.run import Options, resolve_device, trains_together
 from budgetnet.verdict import Comparison, aim_verdict, compare
 
-STEPS = ("step-09", "step-10", "step-11", "step-12", "step-13")
+STEPS = ("step-09", "step-10", "step-11", "step-12")
 CHOSEN = 5  # seeds
 PATHS = {"reference": ("eager", "fp32"), "fast": ("auto", "auto")}
 
@@ -60,7 +60,7 @@ class Pair:
 
 def row(experiment: Experiment, path: str, results: Sequence[Result]) -> Row:
     """The finished ones of ``results`` that are of this experiment, as the report judges them."""
-    own = tuple(result for result in results if result.experiment == experiment.name and result.finished)
+    own = tuple(result for result in results if result.experiment == experiment.runs_name and result.finished)
     return Row(experiment, None, path, own, (), (), ())
 
 

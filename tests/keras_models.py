@@ -46,9 +46,12 @@ def lenet_deeper(keras):
 
 
 def convnet(keras, plan, norm):
-    """``plan``: (filters, kernel) a convolution, 'pool', a float a dropout, 'flatten', an int a dense layer."""
+    """``plan``: (filters, kernel) a convolution, 'pool', a float a dropout, 'flatten', an int a dense layer.
+
+    ``norm``: batch normalization after so many of the dropouts, from the first on.
+    """
     la = keras.layers
-    stack = []
+    stack, left = [], norm
     for item in plan:
         if item == "pool":
             stack.append(la.MaxPooling2D(2))
@@ -57,7 +60,8 @@ def convnet(keras, plan, norm):
         elif isinstance(item, tuple):
             stack.append(la.Conv2D(*item, activation="relu"))
         elif isinstance(item, float):
-            stack += [la.Dropout(item), *([la.BatchNormalization(momentum=0.99, epsilon=1e-3)] if norm else [])]
+            stack += [la.Dropout(item), *([la.BatchNormalization(momentum=0.99, epsilon=1e-3)] if left > 0 else [])]
+            left -= 1
         else:
             stack.append(la.Dense(item, activation="relu"))
     return sequential(keras, *stack)
@@ -96,12 +100,12 @@ MODELS = {
     "lenet": (lenet, 1_199_882, 1_199_882),
     "lenet-deeper": (lenet_deeper, 887_530, 887_530),
     "lenet-augmented": (lenet_deeper, 887_530, 887_530),
-    "cnn3-lenet": (lambda keras: convnet(keras, LENET_PLAN, False), 716_234, 716_234),
-    "cnn3-lenet-bn": (lambda keras: convnet(keras, LENET_PLAN, True), None, None),
-    "cnn3-vgg": (lambda keras: convnet(keras, VGG_PLAN, False), 2_128_650, 2_128_650),
-    "cnn3-vgg-bn": (lambda keras: convnet(keras, VGG_PLAN, True), None, None),
-    "cnn3-seven": (lambda keras: convnet(keras, SEVEN_PLAN, False), 56_753_866, 56_753_866),
-    "cnn3-seven-bn": (lambda keras: convnet(keras, SEVEN_PLAN, True), None, None),
+    "cnn3-lenet": (lambda keras: convnet(keras, LENET_PLAN, 0), 716_234, 716_234),
+    "cnn3-lenet-bn": (lambda keras: convnet(keras, LENET_PLAN, 2), None, None),
+    "cnn3-vgg": (lambda keras: convnet(keras, VGG_PLAN, 0), 2_128_650, 2_128_650),
+    "cnn3-vgg-bn": (lambda keras: convnet(keras, VGG_PLAN, 6), None, None),
+    "cnn3-seven": (lambda keras: convnet(keras, SEVEN_PLAN, 0), 56_753_866, 56_753_866),
+    "cnn3-seven-bn": (lambda keras: convnet(keras, SEVEN_PLAN, 11), None, None),
     "mlp-2": (lambda keras: mlp(keras, *TWO), 218_058, 218_058),
     "mlp-2-bn": (lambda keras: mlp(keras, *TWO, 0.3), 219_338, 218_698),
     "mlp-3": (lambda keras: mlp(keras, *THREE), 1_462_538, 1_462_538),

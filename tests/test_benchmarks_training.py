@@ -88,7 +88,7 @@ def test_rotation_of_keras_has_the_angle_and_the_fill_of_the_recipe(keras):
 
 def test_wider_and_larger_batches_change_nothing_else():
     wider = task.experiment(batch_size=256, widths=2)
-    assert wider.model == PlainCNN(widths=(20, 20, 20, 24, 28), norm=True, dropout=EXPERIMENT.model.dropout)
+    assert wider.model == PlainCNN(widths=(20, 20, 24, 24, 24), norm=True, dropout=EXPERIMENT.model.dropout)
     assert wider.recipe.batch_size == 256
     assert (task.experiment(widths=2).recipe, task.experiment(batch_size=256).model) == (EXPERIMENT.recipe, EXPERIMENT.model)
 

@@ -13,7 +13,7 @@ from budgetnet.data import arrays
 from budgetnet.data.specs import DIGITS
 from tests.report_demo import demo_result
 
-STEP = load_default()["step-13"]
+STEP = load_default()["step-10"]
 
 
 def pair(reference, fast):
@@ -37,7 +37,7 @@ def test_table_and_figures_name_both_paths():
     assert "99.40 ± 0.10" in first
     assert "99.50 ± 0.10" in second
     assert "+0.100 (-0.127 to +0.327)" in second
-    figures = json.loads(json.dumps(verdicts.content([found])))["step-13"]
+    figures = json.loads(json.dumps(verdicts.content([found])))["step-10"]
     assert figures["comparison"]["word"] == "undecided"
     assert figures["reference"]["accuracies"] == [99.3, 99.4, 99.5]
 
@@ -54,8 +54,8 @@ def test_words_by_choice_of_the_seeds():
     assert verdicts.by_choice(found.reference) == {"met": 6}
     assert verdicts.by_choice(found.fast) == {"missed": 1}
     assert verdicts.choices([found]).splitlines() == [
-        "step-13 reference: met 6 of all choices of 5 seeds",
-        "step-13 fast: missed 1 of all choices of 5 seeds",
+        "step-10 reference: met 6 of all choices of 5 seeds",
+        "step-10 fast: missed 1 of all choices of 5 seeds",
     ]
 
 

@@ -81,7 +81,9 @@ def test_names_are_stored_and_shown(shades, tmp_path, capsys):
         said = capsys.readouterr().out
         assert "true \\ predicted      2 dogs  10 cats a <bird>" in " ".join(said.split("\n")) or all(name in said for name in natural)
     picture = data / "shades" / "test" / "2 dogs" / "0.png"
-    np.save(tmp_path / "images.npy", np.asarray(Image.open(picture))[None])
+    array = np.asarray(Image.open(picture)).copy()
+    array[4:12, 7:9] = 250  # a stroke: blank images are refused
+    np.save(tmp_path / "images.npy", array[None])
     assert main(["predict", str(tmp_path / "images.npy"), "--model", "shades", *own, "--out", str(tmp_path / "none"), "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)
     assert one["class"] == natural[one["digit"]]

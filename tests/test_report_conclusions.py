@@ -65,7 +65,7 @@ def test_loss_gap_compares_a_network_with_its_own_counterpart():
 
 
 def look(**fields):
-    return SimpleNamespace(experiment="step-11", seed=0, error_count=20, **fields)
+    return SimpleNamespace(experiment="step-11", seed=0, error_count=20, name=str, **fields)
 
 
 def test_confusion_of_one_run_only_indicates():

@@ -19,7 +19,7 @@ def gallery(page):
 def test_errors_are_shown_with_label_answer_and_probability(gallery):
     buttons = gallery.get_by_role("button")
     assert buttons.count() == 24
-    assert "66 errors of step-13 on the test set: the 24 it was surest of" in gallery.inner_text()
+    assert "75 errors of step-13 on the test set: the 24 it was surest of" in gallery.inner_text()
     for button in buttons.all():
         label, answer = button.locator(".read").inner_text().split(" → ")
         sure = button.locator(".sure").inner_text()
