@@ -150,3 +150,26 @@ def test_a_damaged_picture_is_named(shapes):
 def test_pictures_in_an_unusual_number_of_channels_are_refused(shapes):
     with pytest.raises(DataError, match="2 channels"):
         load(dataclasses.replace(SHAPES, image_shape=(2, 6, 8)), shapes)
+
+
+def test_pictures_of_sixteen_bits_are_scaled_not_clipped(shapes):
+    save(shapes / "Shapes/test/square/0.png", np.full((6, 8), 100 * 257, dtype=np.uint16))
+    assert load(SHAPES, shapes).test_images[1].unique().tolist() == [100]
+
+
+def test_pictures_lie_upright_and_on_white(shapes):
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.zeros((6, 8, 2), dtype=np.uint8)
+    pixels[:, 4:] = 50, 255
+    exif = image.Exif()
+    exif[0x0112] = 3  # upside down
+    image.fromarray(pixels).save(shapes / "Shapes/test/square/0.png", exif=exif)
+    assert load(SHAPES, shapes).test_images[1, 0, 0].tolist() == [50] * 4 + [255] * 4
+
+
+def test_a_picture_of_unknown_range_is_named(shapes):
+    image = pytest.importorskip("PIL.Image")
+    (shapes / "Shapes/test/square/0.png").unlink()
+    image.fromarray(np.full((6, 8), 300, dtype=np.float32)).save(shapes / "Shapes/test/square/0.tiff")
+    with pytest.raises(DataError, match=r"0\.tiff cannot be used: its levels run from 300 to 300; expected 0 to 1"):
+        load(SHAPES, shapes)

@@ -49,7 +49,7 @@ ALLOWED = {
     },
     "run": None, "jobs": {"definition", "dotted_names", "engine.cpu", "environment", "jobs", "progress", "results", "run"},
     "weights": {"building", "definition", "fingerprint", "results"},
-    "inference": {"cache", "data.idx", "data.resident", "definition", "environment", "inference", "weights"},
+    "inference": {"cache", "data.idx", "data.pixels", "data.resident", "definition", "environment", "inference", "weights"},
     "serve": {"dotted_names", "inference", "serve"},
     "study_results": set(),
     "sweep": {

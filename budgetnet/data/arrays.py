@@ -70,6 +70,8 @@ def _pictures(data_set: DataSet, folder: Path) -> tuple[Tensor, Tensor, list[str
     from PIL import Image
     from torchvision.datasets import ImageFolder
 
+    from budgetnet.data.pixels import PixelError, prepare, to_rgb
+
     channels, height, width = data_set.image_shape
     if channels not in (1, 3):
         raise DataError(f"{data_set.name} has {channels} channels; pictures in a folder can be read as grey (1) or RGB (3)")
@@ -77,9 +79,12 @@ def _pictures(data_set: DataSet, folder: Path) -> tuple[Tensor, Tensor, list[str
     def read(path: str) -> Image.Image:
         try:
             with Image.open(path) as opened:
-                picture = opened.convert("L" if channels == 1 else "RGB")
+                picture = Image.fromarray(to_rgb(prepare(opened, stretch=False)))
+        except PixelError as error:
+            raise DataError(f"{path} cannot be used: {error}") from error
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises for a damaged file
             raise DataError(f"{path} cannot be read as a picture ({error}); replace or remove it") from error
+        picture = picture.convert("L") if channels == 1 else picture
         return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.BILINEAR)
 
     class Numbered(ImageFolder):

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from budgetnet.data.idx import IdxError, parse_idx
+from budgetnet.data.pixels import PixelError, prepare, to_rgb
 from budgetnet.inference.digit_form import SIDE, mnist_form
 from budgetnet.inference.errors import InputError
 from budgetnet.inference.file_kinds import named_kind, several_pictures
@@ -33,10 +34,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
 MEGAPIXELS = 50  # of a picture; decoding takes 4 bytes for each
 ENOUGH = 1024  # pixels of the longer side; a larger picture is reduced, to less than twice of it
 LARGE = 4 * 10**6  # pixels of a picture whose memory is worth returning
-STRIP = 64  # rows, after reduction, that are converted at once
 LARGEST = 2**30  # bytes of a file, and of what is in a .gz
 KINDS = "a picture (PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, JPEG 2000), or images as IDX or NPY"
-VISIBLE = 192  # a colour with a channel below can be told from white paper
 
 _one_at_a_time = threading.Lock()
 
@@ -93,13 +92,16 @@ def decode_picture(content: bytes, name: str) -> npt.NDArray[np.uint8]:
             width, height = image.size
             if width * height > MEGAPIXELS * 10**6:
                 raise _too_large(name, f"{width:,} × {height:,} pixels")
-            pixels = _rgb(image)
+            image.draft("RGB", (ENOUGH, ENOUGH))  # JPEG can be decoded at a half, a quarter, an eighth
+            pixels = to_rgb(prepare(image, stretch=True), max(1, max(image.size) // ENOUGH))
         del image  # and with it the decoded pixels
         if width * height > LARGE:
             _return_freed_memory()
         return pixels
     except InputError:
         raise
+    except PixelError as error:
+        raise InputError(f"{name}: {error}") from error
     except Image.DecompressionBombError as error:
         raise _too_large(name, "more pixels than can be decoded safely") from error
     except UnidentifiedImageError as error:
@@ -131,49 +133,10 @@ def _too_large(name: str, size: str) -> InputError:
     return InputError(f"{name} has {size}; expected {MEGAPIXELS} megapixels at most: reduce it, or cut the digit out")
 
 
-def _rgb(image: Any) -> npt.NDArray[np.uint8]:
-    image.draft("RGB", (ENOUGH, ENOUGH))  # JPEG can be decoded at a half, a quarter, an eighth
-    ImageOps.exif_transpose(image, in_place=True)
-    if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(_stretched(np.asarray(image)))
-    pixels = _reduced(image, "RGBA" if image.has_transparency_data else "RGB")
-    return pixels if pixels.shape[2] == 3 else _on_paper(pixels)
-
-
-def _reduced(image: Any, mode: str) -> npt.NDArray[np.uint8]:
-    """The pixels in another mode, large pictures reduced: strip by strip, as copies of the whole picture would double its memory."""
-    factor = max(1, max(image.size) // ENOUGH)
-    width, height = image.size
-    step = STRIP * factor
-    strips = (image.crop((0, top, width, min(height, top + step))) for top in range(0, height, step))
-    return np.concatenate([np.asarray(strip.convert(mode).reduce(factor)) for strip in strips])
-
-
-def _stretched(levels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Levels of any range from 0 to 255: 16 bits are often 12 in truth, and floats have no range of their own."""
-    strips = [levels[top : top + STRIP] for top in range(0, len(levels), STRIP)]
-    lowest = min(float(_finite(strip).min()) for strip in strips)
-    highest = max(float(_finite(strip).max()) for strip in strips)
-    scale = 255 / (highest - lowest or 1.0)
-    return np.concatenate([np.rint((_finite(strip) - lowest) * scale).astype(np.uint8) for strip in strips])
-
-
-def _finite(levels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    return np.nan_to_num(levels.astype(np.float64), posinf=0.0, neginf=0.0)
-
-
 def _return_freed_memory() -> None:
     """Have glibc return to the system what a large picture took; by itself it keeps hundreds of megabytes for the next one."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def _on_paper(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """RGBA on white; on black if there is nothing that could be seen on white."""
-    alpha = pixels[..., 3:] / np.float32(255)
-    visible = pixels[pixels[..., 3] > 127][:, :3]
-    paper = 0 if len(visible) and visible.min() >= VISIBLE else 255
-    return np.rint(pixels[..., :3] * alpha + paper * (1 - alpha)).astype(np.uint8)
 
 
 # --- arrays -----------------------------------------------------------------------------------------------------------
