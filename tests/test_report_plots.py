@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetnet.definition import Budget, Reported
+from budgetnet.definition import Aim, Budget, Reported
 from budgetnet.report.axes import LEAST_ERROR, chosen_ticks, stretched, unstretched
 from budgetnet.report.collect import Row, collect
 from budgetnet.report.curves import curves
 from budgetnet.report.overview import overview_plot
 from budgetnet.report.placing import Box, around, label_spots, side_by_side
-from budgetnet.report.plots import dots, parameters_plot, split
+from budgetnet.report.plots import dots, parameters_plot, shared_aims, split
 from tests.report_demo import demo_catalogue, demo_result, demo_steps, store_demo
 
 STEP = demo_steps()[6]
@@ -137,3 +137,10 @@ def test_extreme_accuracies_are_drawn(final: float) -> None:
 def test_a_single_epoch_is_drawn() -> None:
     row = row_of(99.0, recipe=dataclasses.replace(STEP.recipe, epochs=1), reported=Reported(99.0))
     assert size(curves(row))
+
+
+def test_only_aims_that_experiments_share_are_drawn_across_the_plot() -> None:
+    own, shared = row_of(99.0, aim=Aim(94.08)), row_of(99.0, aim=Aim(99.4))
+    assert shared_aims([own, shared, shared]) == [99.4]
+    assert shared_aims([own]) == [94.08]
+    assert shared_aims([row_of(99.0, aim=None)]) == []

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from budgetnet.report.axes import AIM, FAINT, INK, STEP, TWIN, accuracy_axis, new_figure, png, style
 from budgetnet.report.collect import Row
-from budgetnet.report.plots import DASHES, dots, legend
+from budgetnet.report.plots import dots, legend
 
 
 def overview_plot(rows: Sequence[Row]) -> bytes | None:
@@ -28,21 +28,17 @@ def overview_plot(rows: Sequence[Row]) -> bytes | None:
     aims = sorted({row.experiment.aim.accuracy for row in rows if row.experiment.aim})
     seeds = [value for row in rows for value in row.accuracies]
     accuracy_axis(axes, "x", [value for dot in shown.values() for value in dot.values] + aims + seeds, apart=0.06)
-    for aim in aims:
-        axes.axvline(aim, color=AIM, lw=1, ls=DASHES, zorder=1)
-        axes.annotate(f"aim {aim:g} %", (aim, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",
-                      ha="center", va="bottom", fontsize=8, color=AIM)  # fmt: skip
     for place, row in enumerate(steps):
         overview_line(axes, place, row, twins.get(row.experiment.name))
     axes.set_ylim(len(steps) - 0.4, -0.6)
     axes.set_yticks(range(len(steps)), [row.experiment.name for row in steps])
     axes.set_xlabel("validation accuracy of the last epoch (%)", fontsize=8.5, color=INK)
-    legend(figure, bool(twins))
+    legend(figure, bool(twins), bars_at_aims=bool(aims))
     return png(figure)
 
 
 def overview_line(axes: Axes, height: int, row: Row, twin: Row | None) -> None:
-    """One step: every seed as a fine dot, mean and sd, the reported figure, the twin below, the status at the right."""
+    """One step: every seed as a fine dot, mean and sd, the reported figure, a bar at the aim, the twin below, the status at the right."""
     for one, y in ((row, height - 0.12 if twin else height), (twin, height + 0.22)):
         if one is None:
             continue
@@ -52,6 +48,8 @@ def overview_line(axes: Axes, height: int, row: Row, twin: Row | None) -> None:
             axes.errorbar(one.aim.mean, y, xerr=one.aim.sd, fmt=marker, color=colour, ms=size, elinewidth=1.3, capsize=2, zorder=4)
         if one.reproduction.reported is not None:
             axes.plot([one.reproduction.reported], [y], marker=marker, ms=7, mfc="none", mec=INK, mew=1.1, ls="none", zorder=5)
+    if row.experiment.aim is not None:
+        axes.vlines(row.experiment.aim.accuracy, height - 0.34, height + 0.34, color=AIM, lw=1.6, zorder=3)
     colour = INK if row.results else FAINT
     axes.annotate(said(row), (1.01, height), xycoords=("axes fraction", "data"), fontsize=7.5, va="center", color=colour)
 

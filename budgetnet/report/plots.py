@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,7 +69,7 @@ def parameters_plot(rows: Sequence[Row]) -> bytes | None:
     ratios = [5.2, 0.7 + min(0.25 * len(far), 3.0)] if far else [1]
     panels = list(figure.subplots(1, len(ratios), width_ratios=ratios, squeeze=False)[0])
     figure.subplots_adjust(left=0.062, right=0.965 if far else 0.985, bottom=0.105, top=0.885, wspace=0.12)
-    aims = sorted({row.experiment.aim.accuracy for row in rows if row.experiment.aim})
+    aims = shared_aims(rows)
     # A twin's bound is its step's count; only the budgets that experiments were given are drawn.
     bounds = sorted({row.experiment.budget.bound for row in rows if row.experiment.budget.bound and row.experiment.twin_of is None})
     heights = accuracy_ranges(near, far, aims)
@@ -83,6 +84,15 @@ def parameters_plot(rows: Sequence[Row]) -> bytes | None:
     figure.text(0.52, 0.02, below, ha="center", fontsize=9, color=INK)
     legend(figure, any(dot.twin_of for dot in shown))
     return png(figure)
+
+
+def shared_aims(rows: Sequence[Row]) -> list[float]:
+    """The aims drawn as lines, in percent: those that several experiments share, or the only one there is.
+
+    A line for every aim would cover the plot; the overview shows each experiment's own.
+    """
+    count = Counter(row.experiment.aim.accuracy for row in rows if row.experiment.aim)
+    return sorted(accuracy for accuracy, experiments in count.items() if experiments > 1 or len(count) == 1)
 
 
 def accuracy_ranges(near: Sequence[Dot], far: Sequence[Dot], aims: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -184,12 +194,14 @@ def label(figure: Figure, axes: Axes, owners: Sequence[tuple[Dot, Box]], obstacl
             axes.plot([p[0] for p in ends], [p[1] for p in ends], color=FAINT, lw=0.6, zorder=2, scalex=False, scaley=False)
 
 
-def legend(figure: Figure, with_twins: bool) -> None:
+def legend(figure: Figure, with_twins: bool, bars_at_aims: bool = False) -> None:
     handles = [Line2D([], [], marker="o", color=STEP, ms=6.5, lw=1.3, label="ours: mean ± sd over seeds")]
     if with_twins:
         handles.append(Line2D([], [], marker="D", color=TWIN, ms=5, lw=1.3, label="its twin"))
     handles.append(Line2D([], [], marker="o", color=INK, mfc="white", ms=7, ls="none", label="reported (a single run)"))
-    figure.legend(handles=handles, loc="upper right", ncols=3, fontsize=8.5, frameon=False, bbox_to_anchor=(0.985, 1.0), labelcolor=INK)
+    if bars_at_aims:
+        handles.append(Line2D([], [], marker="|", color=AIM, mew=1.6, ms=10, ls="none", label="aim"))
+    figure.legend(handles=handles, loc="upper right", ncols=4, fontsize=8.5, frameon=False, bbox_to_anchor=(0.985, 1.0), labelcolor=INK)
 
 
 def box_of(figure: Figure, text: object) -> Box:
