@@ -17,7 +17,7 @@ from budgetnet.report.collect import Row, collect
 from budgetnet.report.curves import curves
 from budgetnet.report.overview import overview_plot
 from budgetnet.report.placing import Box, around, label_spots, side_by_side
-from budgetnet.report.plots import dots, parameters_plot, shared_aims, split
+from budgetnet.report.plots import FEW_AIMS, aim_lines, dots, parameters_plot, split
 from tests.report_demo import demo_catalogue, demo_result, demo_steps, store_demo
 
 STEP = demo_steps()[6]
@@ -139,8 +139,15 @@ def test_a_single_epoch_is_drawn() -> None:
     assert size(curves(row))
 
 
-def test_only_aims_that_experiments_share_are_drawn_across_the_plot() -> None:
-    own, shared = row_of(99.0, aim=Aim(94.08)), row_of(99.0, aim=Aim(99.4))
-    assert shared_aims([own, shared, shared]) == [99.4]
-    assert shared_aims([own]) == [94.08]
-    assert shared_aims([row_of(99.0, aim=None)]) == []
+def test_aim_lines_are_all_of_a_few_aims_and_the_shared_ones_of_many() -> None:
+    own = [row_of(99.0, aim=Aim(90.0 + number)) for number in range(FEW_AIMS)]
+    shared = [row_of(99.0, aim=Aim(99.4))] * 2
+    assert aim_lines(own) == [90.0, 91.0, 92.0, 93.0]
+    assert aim_lines([*own, *shared]) == [99.4]
+    assert aim_lines([row_of(99.0, aim=None)]) == []
+
+
+def test_aim_lines_do_not_count_a_twin_as_a_second_step() -> None:
+    rows = [row_of(99.0, aim=Aim(90.0 + number)) for number in range(FEW_AIMS + 1)]
+    twin = row_of(99.0, aim=Aim(90.0), twin_of=STEP.name, name="twin")
+    assert aim_lines([*rows, twin]) == []

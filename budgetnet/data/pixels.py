@@ -19,9 +19,10 @@ class PixelError(ValueError):
 def prepare(image: Image.Image, stretch: bool) -> Image.Image:
     """Return the picture upright (EXIF orientation) and in a mode of 8 bits per channel.
 
-    Modes I;16, I and F are scaled to 0..255. With ``stretch`` the lowest level becomes 0 and the highest 255, as a single
-    picture may have any range. Without it black and white are fixed, as pictures of a data set must stay comparable: 0 and
-    65535 for integers, 0 and 1 for floats. Raises PixelError for levels outside these ranges and for NaN and infinity.
+    The rotation is applied to ``image`` itself. Modes I;16, I and F are scaled to 0..255. With ``stretch`` the lowest
+    level becomes 0 and the highest 255, as a single picture may have any range. Without it black and white are fixed, as
+    pictures of a data set must stay comparable: 0 and 65535 for integers, 0 and 1 for floats. Raises PixelError for
+    levels outside these ranges and for NaN and infinity.
     """
     ImageOps.exif_transpose(image, in_place=True)
     if not image.mode.startswith(("I", "F")):

@@ -38,7 +38,7 @@ def overview_plot(rows: Sequence[Row]) -> bytes | None:
 
 
 def overview_line(axes: Axes, height: int, row: Row, twin: Row | None) -> None:
-    """One step: every seed as a fine dot, mean and sd, the reported figure, a bar at the aim, the twin below, the status at the right."""
+    """Draw one step: its seeds, mean and sd, reported figure and aim; its twin below; its verdict at the right."""
     for one, y in ((row, height - 0.12 if twin else height), (twin, height + 0.22)):
         if one is None:
             continue

@@ -18,6 +18,7 @@ from budgetnet.report.placing import Box, label_spots, side_by_side
 
 GAP = 2.5  # a gap between neighbouring counts wider than this factor starts the second panel
 DASHES = (0, (4, 3))
+FEW_AIMS = 4  # lines that leave the dots and their labels readable
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def parameters_plot(rows: Sequence[Row]) -> bytes | None:
     ratios = [5.2, 0.7 + min(0.25 * len(far), 3.0)] if far else [1]
     panels = list(figure.subplots(1, len(ratios), width_ratios=ratios, squeeze=False)[0])
     figure.subplots_adjust(left=0.062, right=0.965 if far else 0.985, bottom=0.105, top=0.885, wspace=0.12)
-    aims = shared_aims(rows)
+    aims = aim_lines(rows)
     # A twin's bound is its step's count; only the budgets that experiments were given are drawn.
     bounds = sorted({row.experiment.budget.bound for row in rows if row.experiment.budget.bound and row.experiment.twin_of is None})
     heights = accuracy_ranges(near, far, aims)
@@ -86,13 +87,13 @@ def parameters_plot(rows: Sequence[Row]) -> bytes | None:
     return png(figure)
 
 
-def shared_aims(rows: Sequence[Row]) -> list[float]:
-    """The aims drawn as lines, in percent: those that several experiments share, or the only one there is.
+def aim_lines(rows: Sequence[Row]) -> list[float]:
+    """Return the aims, in percent, to draw as lines across the plot: all of a few, else only those of several steps.
 
-    A line for every aim would cover the plot; the overview shows each experiment's own.
+    Many lines would cover the dots; the overview marks the aim of each experiment.
     """
-    count = Counter(row.experiment.aim.accuracy for row in rows if row.experiment.aim)
-    return sorted(accuracy for accuracy, experiments in count.items() if experiments > 1 or len(count) == 1)
+    count = Counter(row.experiment.aim.accuracy for row in rows if row.experiment.aim and not row.experiment.twin_of)
+    return sorted(aim for aim, steps in count.items() if len(count) <= FEW_AIMS or steps > 1)
 
 
 def accuracy_ranges(near: Sequence[Dot], far: Sequence[Dot], aims: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -195,13 +196,17 @@ def label(figure: Figure, axes: Axes, owners: Sequence[tuple[Dot, Box]], obstacl
 
 
 def legend(figure: Figure, with_twins: bool, bars_at_aims: bool = False) -> None:
+    """Draw the keys of the markers at the top right of the figure."""
     handles = [Line2D([], [], marker="o", color=STEP, ms=6.5, lw=1.3, label="ours: mean ± sd over seeds")]
     if with_twins:
         handles.append(Line2D([], [], marker="D", color=TWIN, ms=5, lw=1.3, label="its twin"))
     handles.append(Line2D([], [], marker="o", color=INK, mfc="white", ms=7, ls="none", label="reported (a single run)"))
     if bars_at_aims:
         handles.append(Line2D([], [], marker="|", color=AIM, mew=1.6, ms=10, ls="none", label="aim"))
-    figure.legend(handles=handles, loc="upper right", ncols=4, fontsize=8.5, frameon=False, bbox_to_anchor=(0.985, 1.0), labelcolor=INK)
+    corner = (0.985, 1.0)
+    figure.legend(
+        handles=handles, loc="upper right", bbox_to_anchor=corner, ncols=len(handles), fontsize=8.5, frameon=False, labelcolor=INK
+    )
 
 
 def box_of(figure: Figure, text: object) -> Box:
