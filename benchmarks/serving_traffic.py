@@ -143,7 +143,7 @@ def photograph(image: Images, seed: int) -> bytes:
 
 
 def _seen(content: bytes) -> Images:
-    return mnist_form(decode_picture(content, "picture"))
+    return mnist_form(decode_picture(content, "picture")).image
 
 
 def _form(files: Sequence[bytes]) -> bytes:

@@ -17,6 +17,7 @@ from budgetnet.data.specs import DIGITS
 from budgetnet.inference.artifact import read_sidecar
 from budgetnet.inference.store import best_artifact
 from tests.command_line import OWN, SOURCE, main
+from tests.photographs import drawn
 
 ROOT = Path(__file__).parent.parent
 
@@ -103,6 +104,16 @@ def test_predict_reads_arrays_and_pictures(artifacts, runs, digits, tmp_path, ca
     assert np.mean([row["digit"] == label for row, label in zip(found[:50], labels[:50], strict=True)]) > 0.8
     assert all(abs(sum(row["probabilities"]) - 1) < 1e-4 for row in found)
     assert "predicting with small, onnx-fp32, of" in said.err
+
+
+def test_predict_says_when_a_picture_is_in_doubt(artifacts, runs, tmp_path, capsys):
+    Image.fromarray(np.hstack([drawn(5, 12), drawn(3, 12)])).save(tmp_path / "two.png")
+    assert predict(artifacts, runs, tmp_path / "two.png") == 0
+    said = capsys.readouterr()
+    assert "two.png: there may be several digits" in said.err
+    assert len(said.out.splitlines()) == 1
+    assert predict(artifacts, runs, tmp_path / "two.png", "--json") == 0
+    assert "several digits" in json.loads(capsys.readouterr().out)[0]["warning"]
 
 
 def test_predict_in_words(artifacts, runs, digits, tmp_path, capsys):

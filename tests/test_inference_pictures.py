@@ -16,7 +16,7 @@ from PIL import Image
 
 from budgetnet.inference.contract import Contract
 from budgetnet.inference.errors import InputError
-from budgetnet.inference.pictures import decode_picture, read_images
+from budgetnet.inference.pictures import decode_picture, doubt, read_images
 from tests.photographs import drawn
 
 SHAPE = (1, 28, 28)
@@ -67,6 +67,23 @@ def refused(path, *words):
     sentence = str(caught.value)
     assert all(word in sentence for word in (path.name, *words)), sentence
     assert "\n" not in sentence
+
+
+# --- doubt ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_digit_that_is_not_sure_is_in_doubt():
+    assert doubt(None, [0.001, 0.995, 0.004]) is None
+    assert doubt(None, [0.9, 0.02, 0.08]) == "the digit is uncertain: 0 with 90.0 %, 2 with 8.0 %"
+    assert doubt(None, [0.9, 0.1], ("cat", "dog")) == "the digit is uncertain: cat with 90.0 %, dog with 10.0 %"
+    assert doubt("two of them", [0.001, 0.999]) == "two of them"
+    assert doubt("two of them", [0.6, 0.4]) == "two of them; the digit is uncertain: 0 with 60.0 %, 1 with 40.0 %"
+
+
+def test_a_picture_with_several_digits_has_a_warning(tmp_path):
+    several = read_images(saved(tmp_path, encoded(np.hstack([FIVE, drawn(3, 10)]))), SHAPE)
+    assert "several digits" in several.warning
+    assert read_images(saved(tmp_path, encoded(FIVE)), SHAPE).warning is None
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------

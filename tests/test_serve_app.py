@@ -2,18 +2,27 @@
 
 import asyncio
 import base64
+import io
 import json
 import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from budgetnet.serve.models import Served
 from budgetnet.serve.settings import Settings
+from tests.photographs import drawn
 from tests.serve_demo import application, images_of, offer, run, served, small_test_set
 
 RAW = {"content-type": "application/octet-stream"}
 IMAGE = images_of(7).tobytes()
+
+
+def png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 def got(*paths, models=(), settings=Settings(), headers=None, method="GET"):  # noqa: B008
@@ -324,8 +333,26 @@ def test_answers_to_programs_have_what_the_schemas_promise():
 
     kinds = (schemas.Predictions, schemas.ModelList, schemas.GalleryAnswer, schemas.Error)
     for kind, said in zip(kinds, run(test()), strict=True):
-        assert json.loads(kind.model_validate(said).model_dump_json()) == said
+        assert json.loads(kind.model_validate(said).model_dump_json(exclude_unset=True)) == said
     assert np.frombuffer(IMAGE, np.uint8).size == 784
+
+
+def test_a_picture_that_is_in_doubt_has_a_warning_and_pixels_have_none():
+    """The demo network is sure of pixels by their first row, which is paper on any picture: all classes are alike."""
+    several = np.hstack([drawn(5, 12), drawn(3, 12)])
+
+    async def test():
+        async with application(served()) as (_, client):
+            body = {"images": [base64.b64encode(content).decode() for content in (png(several), IMAGE)]}
+            found = (await client.post("/v1/predict", json=body)).json()["predictions"]
+            form = await client.post("/v1/predict", files=[("file", ("five.png", png(drawn(5, 12)), "image/png"))])
+            return [*found, *form.json()["predictions"]]
+
+    picture, pixels, alone = run(test())
+    assert "several digits" in picture["warning"]
+    assert "the digit is uncertain: 0 with 10.0 %" in picture["warning"]
+    assert "warning" not in pixels
+    assert alone["warning"].startswith("the digit is uncertain")
 
 
 def test_a_network_that_cannot_predict_is_not_served():

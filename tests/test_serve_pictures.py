@@ -36,7 +36,7 @@ def refusal(content):
 
 def test_a_picture_is_read_as_predict_reads_it():
     content = picture(size=(300, 200))
-    assert np.array_equal(pictures.digits([(content, "file")])[0], mnist_form(decode_picture(content, "x")))
+    assert np.array_equal(pictures.digits([(content, "file")])[0].image, mnist_form(decode_picture(content, "x")).image)
 
 
 def test_a_bomb_is_refused_by_its_size_before_it_is_unpacked():

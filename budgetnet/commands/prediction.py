@@ -20,7 +20,7 @@ from budgetnet.definition import Experiment, class_name
 from budgetnet.inference.artifact import read_sidecar
 from budgetnet.inference.contract import BLANK, blank_images
 from budgetnet.inference.errors import InferenceError, InputError
-from budgetnet.inference.pictures import read_images
+from budgetnet.inference.pictures import doubt, read_images
 from budgetnet.inference.predictor import Predictor
 from budgetnet.results import ResultError
 from budgetnet.weights import WeightsError, load_trained
@@ -39,13 +39,15 @@ class Seen:
     digit: int
     probabilities: npt.NDArray[np.float32]
     class_names: tuple[str, ...] = ()
+    warning: str | None = None
 
     @property
     def record(self) -> dict[str, Any]:
         """For a program: ``digit`` is the class's number, ``class`` its name where the classes have names."""
         named = {"class": class_name(self.class_names, self.digit)} if self.class_names else {}
         probabilities = [round(float(p), 6) for p in self.probabilities]
-        return {"image": self.name, "digit": self.digit, **named, "probabilities": probabilities}
+        warning = {} if self.warning is None else {"warning": self.warning}
+        return {"image": self.name, "digit": self.digit, **named, "probabilities": probabilities, **warning}
 
     @property
     def text(self) -> str:
@@ -75,6 +77,8 @@ def predict(arguments: Namespace, catalogue: Catalogue) -> int:
                 seen.append(one)
                 if not arguments.json:
                     print(one.text, flush=True)
+                if one.warning is not None:
+                    print(f"budgetnet: {one.name}: {one.warning}", file=sys.stderr)
         except InputError as error:
             status = complain(error, OTHER)
     if arguments.json:
@@ -109,7 +113,9 @@ def _predicted(path: Path, predictor: Predictor, scale: int | None) -> Iterator[
         if place in blank:
             yield f"{name} is {BLANK}"
         else:
-            yield Seen(name, images[place], int(said.digits[place]), said.probabilities[place], predictor.contract.class_names)
+            class_names, probabilities = predictor.contract.class_names, said.probabilities[place]
+            warning = doubt(found.warning, probabilities.tolist(), class_names) if found.formed else None
+            yield Seen(name, images[place], int(said.digits[place]), probabilities, class_names, warning)
 
 
 def _scaled(images: npt.NDArray[Any], scale: int | None) -> npt.NDArray[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from budgetnet.definition import DataSet
+from budgetnet.definition import DataSet, class_name
 from budgetnet.inference.errors import InputError
 
 Pixels = npt.NDArray[np.float32]  # (N, C, H, W), 0 to 1
@@ -48,6 +48,11 @@ class Contract:
         channels, height, width = map(int, data["image_shape"])
         names = tuple(map(str, data.get("class_names", ())))
         return cls((channels, height, width), int(data["classes"]), float(data["mean"]), float(data["std"]), names)
+
+    @property
+    def labels(self) -> list[str]:
+        """A text for every class: its name, or its number."""
+        return [class_name(self.class_names, number) for number in range(self.classes)]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -13,7 +13,7 @@ import io
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,17 +24,19 @@ from PIL import Image, UnidentifiedImageError
 
 from budgetnet.data.idx import IdxError, parse_idx
 from budgetnet.data.pixels import PixelError, prepare, to_rgb
+from budgetnet.definition import class_name
 from budgetnet.inference.digit_form import SIDE, mnist_form
 from budgetnet.inference.errors import InputError
 from budgetnet.inference.file_kinds import named_kind, several_pictures
 
-__all__ = ["Images", "decode_picture", "read_images"]
+__all__ = ["Images", "decode_picture", "doubt", "read_images"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
 MEGAPIXELS = 50  # of a picture; decoding takes 4 bytes for each
 ENOUGH = 1024  # pixels of the longer side; a larger picture is reduced, to less than twice of it
 LARGE = 4 * 10**6  # pixels of a picture whose memory is worth returning
 LARGEST = 2**30  # bytes of a file, and of what is in a .gz
+SURE = 0.99  # below it, a digit on a picture is said to be uncertain: four fifths of the wrong ones, a fifteenth of the right ones
 KINDS = "a picture (PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, JPEG 2000), or images as IDX or NPY"
 
 _one_at_a_time = threading.Lock()
@@ -45,13 +47,14 @@ class Images:
     """``images`` for ``Predictor.predict`` and a name for each.
 
     A picture gives uint8 (1, 1, 28, 28), and ``formed`` is true; an array comes as its file holds it, one image as one of many.
-    ``remark`` is a sentence about a file with more pictures than the one that was read.
+    ``remark`` is a sentence about a file with more pictures than the one that was read, ``warning`` one about what else is on a picture.
     """
 
     images: npt.NDArray[Any]
     names: tuple[str, ...]
     formed: bool
     remark: str | None = None
+    warning: str | None = None
 
 
 def read_images(path: Path, image_shape: tuple[int, int, int]) -> Images:
@@ -68,11 +71,12 @@ def read_images(path: Path, image_shape: tuple[int, int, int]) -> Images:
             raise InputError(f"{path} is a picture; this network takes {wanted}, not MNIST's form (1 × 28 × 28): give images as IDX or NPY")
         picture = decode_picture(content, str(path))
         try:
-            digit = mnist_form(picture)
+            form = mnist_form(picture)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         several = several_pictures(content)
-        return Images(digit[None, None], (str(path),), True, several and f"{path} {several}; the first picture in it was read")
+        remark = several and f"{path} {several}; the first picture in it was read"
+        return Images(form.image[None, None], (str(path),), True, remark, form.warning)
     if array.ndim < 2:
         raise InputError(f"{path} holds an array of shape {array.shape}, labels perhaps; expected images, (N, H, W) or (N, C, H, W)")
     if array.ndim == 2 or array.shape == image_shape:
@@ -116,6 +120,16 @@ def decode_picture(content: bytes, name: str) -> npt.NDArray[np.uint8]:
         raise InputError(
             f"{name} is a damaged or truncated picture ({type(error).__name__}: {told}); expected a whole one: save or send it again"
         ) from error
+
+
+def doubt(warning: str | None, probabilities: Sequence[float], class_names: tuple[str, ...] = ()) -> str | None:
+    """Return why the digit read from a picture may be wrong, in a sentence: its form's ``warning``, a low probability, or both."""
+    first, second = sorted(range(len(probabilities)), key=lambda one: -probabilities[one])[:2]
+    reasons = [warning] if warning is not None else []
+    if probabilities[first] < SURE:
+        told = (f"{class_name(class_names, one)} with {100 * probabilities[one]:.1f} %" for one in (first, second))
+        reasons.append(f"the digit is uncertain: {', '.join(told)}")
+    return "; ".join(reasons) or None
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------

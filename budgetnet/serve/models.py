@@ -69,7 +69,7 @@ class Served:
             "backend": sidecar.backend if sidecar else "torch",
             "precision": sidecar.precision if sidecar else "fp32",
             "image_shape": list(contract.image_shape),
-            "classes": [str(number) for number in range(contract.classes)],
+            "classes": contract.labels,
         }
 
 

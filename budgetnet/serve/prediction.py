@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 import orjson
 
+from budgetnet.inference.pictures import doubt
 from budgetnet.serve.asgi import JSON, Gone, Header, Receive, Scope, Send
 from budgetnet.serve.batcher import Batcher
 from budgetnet.serve.bodies import raw
@@ -111,6 +112,10 @@ def _written(served: Served, wish: Wish, answer: Answer, seen: bool, started: fl
     predictions: list[dict[str, Any]] = [
         {"digit": digit, "probabilities": probabilities} for digit, probabilities in zip(answer.digits, answer.probabilities, strict=True)
     ]
+    for prediction, form in zip(predictions, wish.forms, strict=False):
+        warning = None if form is None else doubt(form.warning, prediction["probabilities"], served.predictor.contract.class_names)
+        if warning is not None:
+            prediction["warning"] = warning
     if seen:
         for prediction, image in zip(predictions, wish.images, strict=True):
             prediction["seen"] = as_text(image)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 class Prediction(BaseModel):
     digit: int = Field(description="the most probable class", ge=0)
     probabilities: list[float] = Field(description="of every class, rounded to 6 places")
+    warning: str | None = Field(None, description="why the digit read from a picture may be wrong; absent where nothing speaks for that")
     seen: str | None = Field(None, description="base64 of the 784 pixels that the network saw; only if asked for")
 
 

@@ -54,6 +54,18 @@ def test_a_picture_that_is_opened_is_shown_and_read(page):
     assert max(seen(page)) == 255
 
 
+def test_a_picture_with_several_digits_is_warned_of(page):
+    two = Image.new("RGB", (480, 240), "#f3efe2")
+    for place, digit in enumerate((5, 3)):
+        two.paste(written(digit), (240 * place, 0))
+    chosen(page, "two.png", "image/png", encoded(two))
+    page.wait_for_selector("#subject:not([hidden])")
+    assert said(page).digit in ("5", "3")
+    assert "several digits" in page.locator(".doubt").inner_text()
+    chosen(page, "five.png", "image/png", encoded(written(5)))
+    page.wait_for_selector(".doubt", state="hidden")
+
+
 @pytest.mark.parametrize("kind", ["drop", "paste"])
 def test_a_picture_that_is_dropped_or_pasted_is_read(page, kind):
     if kind == "drop":

@@ -41,7 +41,7 @@ def parse(body: bytes, content_type: str) -> Wish:
     check_number(len(files), "file")
     names = ["file"] if len(files) == 1 else [f"file[{place}]" for place in range(len(files))]
     seen = as_flag(values["seen"], "seen") if "seen" in values else None
-    return Wish(pictures.digits(list(zip(files, names, strict=True))), values.get("model"), seen)
+    return Wish.of_pictures(pictures.digits(list(zip(files, names, strict=True))), values.get("model"), seen)
 
 
 def _text(part: _Part) -> str:

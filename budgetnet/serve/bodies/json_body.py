@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from budgetnet.inference.digit_form import DigitForm
 from budgetnet.serve.bodies import pictures, rows
 from budgetnet.serve.bodies.wish import Wish, check_number
 from budgetnet.serve.bodies.words import told
@@ -39,6 +40,7 @@ class Request:
         """Raises Refusal for an image that cannot be read."""
         files: list[tuple[int, bytes]] = []
         images: list[Images | None] = []
+        forms: dict[int, DigitForm] = {}
         for image, name in zip(self.given, self.names, strict=True):
             if isinstance(image, list):
                 images.append(rows.pixels(image, name, self.scale, self._suspicious))
@@ -53,9 +55,9 @@ class Request:
                 raise invalid(f"{name} is {told(image)}; expected {FORMS}", name)
         if files:
             found = pictures.digits([(content, self.names[place]) for place, content in files])
-            for (place, _), digit in zip(files, found, strict=True):
-                images[place] = digit
-        return Wish(_stacked([image for image in images if image is not None]), self.model, self.seen, tuple(self.names))
+            forms = {place: form for (place, _), form in zip(files, found, strict=True)}
+        stacked = _stacked([forms[place].image if image is None else image for place, image in enumerate(images)])
+        return Wish(stacked, self.model, self.seen, tuple(self.names), tuple(map(forms.get, range(len(images)))) if forms else ())
 
 
 def _stacked(images: list[Images]) -> Images:

@@ -42,4 +42,4 @@ async def understood(kind: str, content_type: str, body: bytes, decoders: Decode
         return await decoders.run(request.wish) if request.slow else request.wish()
     if kind == FORM:
         return await decoders.run(lambda: form.parse(body, content_type))
-    return await decoders.run(lambda: Wish(pictures.digits([(body, "body")])))
+    return await decoders.run(lambda: Wish.of_pictures(pictures.digits([(body, "body")])))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from budgetnet.inference.digit_form import mnist_form
+from budgetnet.inference.digit_form import DigitForm, mnist_form
 from budgetnet.inference.errors import InputError
 from budgetnet.inference.pictures import KINDS, decode_picture
 from budgetnet.serve.bodies.raw import PIXELS, SIDE
@@ -50,8 +50,8 @@ def as_pixels(content: bytes) -> Images:
     return np.frombuffer(content, dtype=np.uint8).reshape(SIDE, SIDE)
 
 
-def digit(content: bytes, field: str) -> Images:
-    """The digit in a picture's file, (28, 28) uint8. Raises Refusal for what cannot be read, or shows none."""
+def digit(content: bytes, field: str) -> DigitForm:
+    """The digit in a picture's file. Raises Refusal for what cannot be read, or shows none."""
     try:
         return mnist_form(decode_picture(content, field))
     except InputError as error:
@@ -63,12 +63,12 @@ def digit(content: bytes, field: str) -> Images:
         raise invalid(told, field) from error
 
 
-def digits(contents: Sequence[tuple[bytes, str]]) -> Images:
-    """The digits in several files, each with its field's name: (n, 28, 28) uint8. Raises Refusal, also where they take too long."""
+def digits(contents: Sequence[tuple[bytes, str]]) -> list[DigitForm]:
+    """The digits in several files, each with its field's name. Raises Refusal, also where they take too long."""
     started, found = time.monotonic(), []
     for content, field in contents:
         if time.monotonic() - started > SECONDS:
             told = f"the pictures before {field} took {SECONDS:g} seconds to decode; send fewer or smaller ones"
             raise Refusal(413, "too_large", told, field)
         found.append(digit(content, field))
-    return np.stack(found)
+    return found

@@ -25,8 +25,9 @@ export class Reading {
 
   /** `expected` is the label of an example of the test set, else null. */
   show(answer, trip, expected) {
-    const [{ digit, probabilities }] = answer.predictions;
-    this.said = { name: this.model.classes[digit], probability: probabilities[digit] };
+    const [{ digit, probabilities, warning = "" }] = answer.predictions;
+    this.said = { name: this.model.classes[digit], probability: probabilities[digit], warning };
+    this.#showDoubt(warning);
     this.#find(".digit").textContent = this.said.name;
     this.#find(".confidence strong").textContent = format.percent(this.said.probability);
     this.#find(".confidence span").textContent = this.#runnerUp(probabilities, digit);
@@ -42,6 +43,7 @@ export class Reading {
     this.#find(".confidence strong").textContent = "";
     this.#find(".confidence span").textContent = remark;
     this.#find(".verdict").hidden = true;
+    this.#showDoubt("");
     this.bars.empty();
     this.#showTimes({});
     this.element.classList.add("nothing");
@@ -49,7 +51,9 @@ export class Reading {
 
   /** What a screen reader is told. */
   get sentence() {
-    return this.said ? `${this.model.name} reads ${this.said.name}, ${format.percent(this.said.probability)}` : "";
+    if (!this.said) return "";
+    const { name, probability, warning } = this.said;
+    return [`${this.model.name} reads ${name}, ${format.percent(probability)}`, warning].filter(Boolean).join("; ");
   }
 
   #find(selector) {
@@ -69,6 +73,12 @@ export class Reading {
     const right = digit === expected;
     verdict.classList.toggle("right", right);
     verdict.textContent = right ? "✓ as labelled" : `✗ labelled ${this.model.classes[expected]}`;
+  }
+
+  #showDoubt(warning) {
+    const doubt = this.#find(".doubt");
+    doubt.hidden = !warning;
+    doubt.textContent = warning && `${warning[0].toUpperCase()}${warning.slice(1)}.`;
   }
 
   #showTimes(times) {
