@@ -7,6 +7,7 @@ from torch import nn
 
 from budgetnet import params
 from budgetnet.definition import DefinitionError, Experiment
+from budgetnet.seeds import stream_seed
 
 
 class BuildError(DefinitionError):
@@ -32,6 +33,13 @@ def build(experiment: Experiment) -> nn.Module:
     if _lazy(model):
         _materialize(model, experiment)
     return model
+
+
+def build_model(experiment: Experiment, seed: int = 0) -> nn.Module:
+    """Return the network as ``seed`` initializes it, on the CPU; torch's own random state stays as it was. Raises BuildError."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(seed, "initialization"))
+        return build(experiment)
 
 
 def build_without_values(experiment: Experiment) -> nn.Module:

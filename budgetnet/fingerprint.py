@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 
 from budgetnet.building import build_without_values
 from budgetnet.definition import Experiment
+from budgetnet.seeds import global_states, restore_global_states, seed_globals
 from budgetnet.tracing import LayerTracer
 
 FORWARD, VERSION = "forward", "torch"
@@ -64,7 +65,10 @@ def _difference(name: str, before: str | None, after: str | None) -> str:
 
 
 def _module_text(module: nn.Module) -> str:
-    settings = module.extra_repr()
+    try:
+        settings = module.extra_repr()
+    except Exception:  # of a user's class that shows values, where there are none
+        settings = ""
     if not type(module).__module__.startswith(OURS):
         plain = {name: value for name, value in vars(module).items() if _is_setting(name, value)}
         settings = ", ".join([*([settings] if settings else []), *(f"{name}={value!r}" for name, value in sorted(plain.items()))])
@@ -96,11 +100,17 @@ def _tensors(model: nn.Module) -> dict[str, str]:
 
 
 def _graph_text(model: nn.Module) -> str:
-    """A digest of the operations of ``forward`` in order, or that they cannot be traced."""
+    """A digest of the operations of ``forward`` in order, the same where it draws random numbers; or that they cannot be traced."""
+    before = global_states()
     try:
-        graph = LayerTracer().trace(model)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            seed_globals(0)
+            graph = LayerTracer().trace(model)
     except Exception:  # a user's code meets symbols instead of tensors: anything can come
         return "not traceable"
+    finally:
+        restore_global_states(before)
     lines = [f"{node.op} {_target(node)} {node.args} {dict(node.kwargs)}" for node in graph.nodes]
     return _digest("\n".join(lines))
 

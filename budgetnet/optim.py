@@ -76,10 +76,15 @@ def build_optimizer(description: Optimizer, parameters: Iterable[nn.Parameter], 
     ``captured``: its steps are to go into a CUDA graph; then all parameters must have gradients at every step.
     """
     if isinstance(description, SGD):
-        return uncompiled.SGD(
+        sgd = uncompiled.SGD(
             parameters, lr=description.lr, momentum=description.momentum, weight_decay=description.weight_decay,
             nesterov=description.nesterov, fused=True,
         )  # fmt: skip
+        if description.momentum:
+            # The fused step fails where a parameter meets its first gradient later than others; a buffer of zeros changes no value.
+            for parameter in sgd.param_groups[0]["params"]:
+                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
     if isinstance(description, Adam):
         return (CapturableKerasAdam if captured else KerasAdam)(
             parameters, description.lr, (description.beta1, description.beta2), description.epsilon

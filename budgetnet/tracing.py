@@ -26,7 +26,7 @@ def trace(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Layer, 
     """
     try:
         probe = copy.deepcopy(module).cpu().eval()
-    except RuntimeError as error:  # of tensors that are computed from others, as those of nn.utils.weight_norm
+    except Exception as error:  # of tensors that are computed from others, as those of nn.utils.weight_norm, or of a lock
         raise StructureUnavailable(f"the network cannot be copied ({_sentence(error)})") from error
     if LayerTracer().is_leaf_module(probe, ""):
         probe = nn.Sequential(probe)  # a layer alone: fx would look into it

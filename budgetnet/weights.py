@@ -91,9 +91,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Put a run's weights into ``model``. Raises WeightsError where the file is damaged or of another network."""
-    _check_network(model, path)
+def _load_weights(model: nn.Module, path: Path) -> None:
+    """Put a run's weights into ``model``. Raises WeightsError where the file is damaged or does not fit."""
     state = read_weights(path)
     try:
         model.load_state_dict(state)
@@ -102,14 +101,27 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def load_trained(experiment: Experiment, weights: Path) -> Trained:
-    """The network of a run, with its weights. Raises WeightsError, BuildError."""
-    from budgetnet.building import build
+    """Return the network of a run with its weights, built with the run's seed: ``build`` may draw tensors that no state_dict holds.
+
+    Raises WeightsError, BuildError.
+    """
+    from budgetnet.building import build_model
 
     result = read_result(weights.parent)
-    model = build(experiment)
-    load_weights(model, weights)
+    model = build_model(experiment, result.seed if result else 0)
+    _check_network(experiment, weights)
+    _load_weights(model, weights)
+    _detach_computed(model)
     names = experiment.data_set.class_names or (result.class_names if result else ())
     return Trained(experiment, result.seed if result else 0, model.eval(), weights, digest(model), names)
+
+
+def _detach_computed(model: nn.Module) -> None:
+    """Detach weights that hooks compute from others, as pruning and the old weight_norm do: only then can the network be copied."""
+    from torch import Tensor
+
+    for module in model.modules():
+        vars(module).update({name: value.detach() for name, value in vars(module).items() if isinstance(value, Tensor)})
 
 
 def digest(model: nn.Module) -> str:
@@ -125,12 +137,12 @@ def _unfit(path: Path, error: Exception) -> WeightsError:
     return WeightsError(f"{path} does not hold weights of this definition ({type(error).__name__}); run the experiment again")
 
 
-def _check_network(model: nn.Module, weights: Path) -> None:
-    """Raise WeightsError where ``model`` is not the network that the run of ``weights`` trained."""
-    from budgetnet.fingerprint import differences, fingerprint
+def _check_network(experiment: Experiment, weights: Path) -> None:
+    """Raise WeightsError where the experiment's network is not the one that the run of ``weights`` trained."""
+    from budgetnet.fingerprint import differences, network_fingerprint
 
     result = read_result(weights.parent)
-    changed = differences(result.network, fingerprint(model)) if result is not None else []
+    changed = differences(result.network, network_fingerprint(experiment)) if result is not None else []
     if changed:
         more = "; …" if len(changed) > 3 else ""
         raise WeightsError(f"{weights} is of another network ({'; '.join(changed[:3])}{more}); run the experiment again")

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -154,6 +155,12 @@ def own_parameter(module):
     return module
 
 
+class Counting(Forward):
+    def __init__(self, forward, *layers):
+        super().__init__(forward, *layers)
+        self.steps = 0
+
+
 REFUSED = {
     "no convolution but in two dimensions": (nn.Sequential(nn.Flatten(2), nn.Conv1d(1, 10, 3)), "no flattening"),
     "an activation": (nn.Sequential(conv(), nn.GELU(), *TAIL), r"no GELU \(1\)"),
@@ -185,6 +192,14 @@ REFUSED = {
         Forward(lambda s, x: pooled(s.layers[0](x) if torch.rand(()) > 0 else x), conv()),
         "draws random numbers",
     ),
+    "random depth by NumPy": (
+        Forward(lambda s, x: pooled(s.layers[0](x) if np.random.random() >= 0 else x), conv()),
+        "draws random numbers",
+    ),
+    "a counter of steps": (
+        Counting(lambda s, x: pooled(s.layers[0](x) if _counted(s) < 500 else x), conv()),
+        "forward changes steps",
+    ),
     "in place and used again": (Forward(lambda s, x: _used_again(s.layers[0](x)), conv()), "in place"),
     "a result that is not used": (Forward(lambda s, x: _unused(s, x), conv(), conv()), "not used"),
     "a parameter of its own": (
@@ -207,6 +222,11 @@ REFUSED = {
         r"layers\.1\.\w+ is not used",
     ),
 }
+
+
+def _counted(module):
+    module.steps += 1
+    return module.steps
 
 
 def _used_again(x):

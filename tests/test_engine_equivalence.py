@@ -9,9 +9,10 @@ from budgetnet.data.stacked import StackedResident
 from budgetnet.definition import SGD, Augmentation, Recipe, StepLR
 from budgetnet.engine.choice import Settings
 from budgetnet.engine.cpu.build import KernelsUnavailable, load
-from budgetnet.engine.loop import Training, stream_seed, train
+from budgetnet.engine.loop import Training, train
 from budgetnet.engine.stacked.training import StackedTraining
 from budgetnet.models import PlainCNN
+from budgetnet.seeds import stream_seed
 
 SHAPE, MEAN, STD = (1, 28, 28), 0.1307, 0.3081
 RECIPE = Recipe(

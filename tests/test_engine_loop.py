@@ -10,8 +10,9 @@ from budgetnet.data.resident import Resident, evaluation_batches
 from budgetnet.definition import SGD, Augmentation, Recipe, StepLR
 from budgetnet.engine.choice import EngineError, Settings
 from budgetnet.engine.cpu.build import KernelsUnavailable, load
-from budgetnet.engine.loop import Diverged, Training, stream_seed, train
+from budgetnet.engine.loop import Diverged, Training, train
 from budgetnet.models import PlainCNN
+from budgetnet.seeds import stream_seed
 
 SHAPE = (1, 28, 28)
 RECIPE = Recipe(

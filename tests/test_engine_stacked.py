@@ -11,13 +11,14 @@ from budgetnet.data.resident import Resident
 from budgetnet.data.stacked import StackedResident
 from budgetnet.definition import SGD, Adadelta, Adam, Augmentation, Protocol, Recipe, ReduceLROnPlateau, RMSprop, StepLR
 from budgetnet.engine.choice import EngineError, Settings
-from budgetnet.engine.loop import Diverged, stream_seed
+from budgetnet.engine.loop import Diverged
 from budgetnet.engine.stacked.choice import possible_layouts
 from budgetnet.engine.stacked.layouts import LAYOUTS
 from budgetnet.engine.stacked.masks import MaskedDropout, Masks
 from budgetnet.engine.stacked.stack import NotStackable, Stack
 from budgetnet.engine.stacked.training import StackedTraining
 from budgetnet.models import PlainCNN
+from budgetnet.seeds import stream_seed
 
 SHAPE, MEAN, STD = (1, 28, 28), 0.1307, 0.3081
 RECIPE = Recipe(

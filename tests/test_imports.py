@@ -31,18 +31,18 @@ def room(path):
 
 # What a room may import of budgetnet; None: anything. A room that is not listed fails the test below.
 ALLOWED = {
-    "cache": set(), "terminal": set(), "uncompiled": set(),
+    "cache": set(), "seeds": set(), "terminal": set(), "uncompiled": set(),
     "experiments": {"definition", "models", "layers", "data.specs"},
     "__init__": set(), "__main__": {"cli"},
-    "activations": set(), "convergence": {"verdict"}, "fingerprint": {"building", "definition", "tracing"},
+    "activations": set(), "convergence": {"verdict"}, "fingerprint": {"building", "definition", "seeds", "tracing"},
     "definition": {"definition"}, "metrics": set(), "progress": {"metrics"}, "verdict": set(), "layers": {"layers"}, "environment": set(),
     "catalogue": {"definition", "dotted_names"}, "dotted_names": set(), "models": {"definition", "layers", "models"},
-    "building": {"definition", "params"},
+    "building": {"definition", "params", "seeds"},
     "params": {"definition"}, "optim": {"definition", "uncompiled"}, "data": {"cache", "definition", "data"}, "evaluate": {"metrics"},
     "results": {"metrics"}, "rundir": {"results", "diagnostics.record"},
     "structure": set(), "tracing": {"params", "structure"}, "events": {"metrics", "structure"},
     "diagnostics": {"data", "definition", "diagnostics", "evaluate", "results", "structure", "tracing"},
-    "engine": {"cache", "definition", "engine", "layers", "optim", "evaluate", "metrics", "uncompiled"},
+    "engine": {"cache", "definition", "engine", "layers", "optim", "evaluate", "metrics", "seeds", "uncompiled"},
     "report": {
         "catalogue", "convergence", "definition", "diagnostics.record", "fingerprint", "metrics", "report", "results", "structure",
         "study_results", "verdict",

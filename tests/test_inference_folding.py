@@ -9,6 +9,7 @@ from torch import nn
 from budgetnet.catalogue import load_default
 from budgetnet.inference.folding import fold_batch_norms
 from tests.inference_demo import distinct_experiments, with_statistics
+from tests.own_networks import NETWORKS
 
 
 def assert_same(network, inputs):
@@ -92,3 +93,19 @@ def test_every_network_of_the_catalogue_computes_the_same(experiment):
         pytest.skip("gigabytes in float64; its layers are those of the smaller ports")
     network = experiment.model.build(experiment.data_set.image_shape, experiment.data_set.classes)
     assert_same(network, torch.randn(2, *experiment.data_set.image_shape, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("network", ["backwards", "pruned", "weight norm behind normalization"])
+def test_nothing_is_folded_where_the_order_or_the_weights_are_not_what_they_seem(network):
+    made = {
+        "weight norm behind normalization": lambda: nn.Sequential(
+            nn.Flatten(), nn.BatchNorm1d(784), nn.utils.parametrizations.weight_norm(nn.Linear(784, 10))
+        )
+    } | NETWORKS
+    model = made[network]()
+    with torch.no_grad():
+        model.train()(torch.rand(32, 1, 28, 28))  # leaves statistics, and weights that can be copied
+        folded, names = fold_batch_norms(model.eval())
+        images = torch.rand(5, 1, 28, 28)
+        assert torch.equal(folded(images), model(images))
+    assert names == []

@@ -21,6 +21,20 @@ def test_sgd_is_the_textbook_s():
         torch.testing.assert_close(parameter.detach(), value)
 
 
+def test_sgd_takes_parameters_that_meet_their_first_gradient_later():
+    drops = [(0, 1), (1,), (0,), (0, 1)]  # the layers with a gradient at each step, as stochastic depth leaves them
+    found = []
+    for make in (lambda p: build_optimizer(SGD(lr=0.1, momentum=0.9), p), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)):
+        parameters = [nn.Parameter(torch.tensor([float(k)])) for k in range(2)]
+        optimizer = make(parameters)
+        for step, present in enumerate(drops[1:] + drops):
+            for place, parameter in enumerate(parameters):
+                parameter.grad = torch.tensor([1.0 + step + place]) if place in present else None
+            optimizer.step()
+        found.append([float(parameter.detach()) for parameter in parameters])
+    assert found[0] == pytest.approx(found[1])
+
+
 @pytest.mark.parametrize(("schedule", "rates"), [(None, [0.1] * 5), (StepLR(2, 0.1), [0.1, 0.1, 0.01, 0.01, 0.001])])
 def test_rate_by_epoch(schedule, rates):
     parameter = nn.Parameter(torch.zeros(1))

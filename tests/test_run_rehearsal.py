@@ -9,24 +9,23 @@ from budgetnet.cli import main as command
 from budgetnet.data.specs import DIGITS
 from budgetnet.definition import SGD, Experiment, Recipe
 from budgetnet.results import read_result
-from budgetnet.weights import load_trained
-from tests.own_networks import Own
+from budgetnet.weights import load_trained, read_weights
+from tests.own_networks import Own, catalogue
 
 pytest.importorskip("sklearn")
 
 
-def run(tmp_path, capsys, network, batch_size=64, engine="auto"):
-    """Train one epoch from a catalogue file that names the network; returns status and output."""
-    name = f"cat_{network}_{batch_size}_{tmp_path.name}"
-    (tmp_path / f"{name}.py").write_text(
-        "from budgetnet.data.specs import DIGITS\nfrom budgetnet.definition import SGD, Experiment, Recipe\n"
-        "from tests.own_networks import Own\n"
-        f"CATALOGUE = (Experiment('own', DIGITS, Own({network!r}), Recipe(SGD(0.05), batch_size={batch_size}, epochs=1)),)\n"
-    )
-    words = ["run", "own", "--catalogue", str(tmp_path / f"{name}.py"), "--runs", str(tmp_path / "runs"), "--device", "cpu"]
-    status = command([*words, "--engine", engine])
+def said_by(capsys, *words):
+    """Status and output of a command."""
+    status = command([*map(str, words)])
     captured = capsys.readouterr()
     return status, captured.out + captured.err
+
+
+def run(tmp_path, capsys, network, batch_size=64, engine="auto"):
+    """Train one epoch from a catalogue file that names the network; returns status and output."""
+    path = catalogue(tmp_path, network, batch_size)
+    return said_by(capsys, "run", "own", "--catalogue", path, "--runs", tmp_path / "runs", "--device", "cpu", "--engine", engine)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +44,10 @@ def run(tmp_path, capsys, network, batch_size=64, engine="auto"):
         ("all frozen", "the network has nothing to train: its logits depend on no parameter that requires a gradient"),
         ("no parameters", "the network has nothing to train"),
         ("NaN gradient", "the gradient of 1.weight is NaN or infinite on a batch of 64 images"),
+        ("late layer", "forward makes the parameter hidden.weight, after the parameters were counted and given to the optimizer"),
+        ("sparse gradients", "the recipe's SGD cannot train the network (`_fused_sgd` does not support sparse gradients)"),
+        ("complex parameter", "the recipe's SGD cannot train the network (`fused=True` requires all the params to be floating point"),
+        ("counter", "a network that loads the state_dict of a trained one gives other logits, so that its weights would be worth nothing"),
         ("state that is code", "the network's state_dict cannot be kept in a checkpoint and loaded again ("),
     ],
 )
@@ -65,8 +68,9 @@ def test_last_batch_of_one_image_before_normalization_is_one_sentence(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "network", ["whole dropout", "tied weights", "one module twice", "weight norm", "old weight norm", "LSTM", "spectral norm"]
-)
+    "network", ["whole dropout", "tied weights", "one module twice", "weight norm", "old weight norm", "LSTM", "spectral norm",
+     "scripted layers", "pruned", "lock"],
+)  # fmt: skip
 def test_odd_network_trains_to_a_result_and_its_weights_load(tmp_path, capsys, network):
     status, said = run(tmp_path, capsys, network)
     assert status == 0, said
@@ -102,5 +106,53 @@ def test_rehearsal_changes_no_random_number():
     experiment = Experiment("own", DIGITS, Own("dropout"), Recipe(SGD(0.05), batch_size=64, epochs=1))
     data = RunData(experiment, arrays.load(DIGITS, None), 0, torch.device("cpu"))
     state = torch.random.get_rng_state()
-    rehearse(build_model(experiment), data)
+    rehearse(lambda: build_model(experiment), data, SGD(0.05))
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("network", "sentence"),
+    [
+        ("counter in training", "forward changes steps, which no checkpoint holds: an interrupted run goes on with another value"),
+        ("batch statistics", "in evaluation mode the logits of an image depend on the other images of its batch"),
+        ("fake quantization", "and others in evaluation mode: every evaluation gives another accuracy"),
+        ("dropout in evaluation", "the network draws random numbers in evaluation mode: every evaluation gives another accuracy"),
+    ],
+)
+def test_network_whose_figures_depend_on_more_than_its_weights_is_warned_of_and_trains(tmp_path, capsys, network, sentence):
+    status, said = run(tmp_path, capsys, network)
+    assert status == 0
+    assert said.count(sentence) == 1
+    assert sentence in (tmp_path / "runs" / "own" / "seed-0" / "log.txt").read_text()
+    words = "--catalogue", catalogue(tmp_path, network), "--runs", tmp_path / "runs", "--device", "cpu"
+    assert said_by(capsys, "eval", "own", *words)[0] == 0
+
+
+@pytest.mark.parametrize("network", ["random projection", "pruned", "layer drop", "normalized vector"])
+def test_weights_score_what_their_run_scored(tmp_path, capsys, network):
+    words = "--catalogue", catalogue(tmp_path, network), "--runs", tmp_path / "runs", "--device", "cpu"
+    status, said = said_by(capsys, "run", "own", *words, "--seeds", 1, "--workers", 1)
+    assert status == 0, said
+    assert "budgetnet:" not in said
+    assert not re.search("forward changes|depend on the other|draws random", said)
+    accuracy = read_result(tmp_path / "runs" / "own" / "seed-1").last.validation_accuracy
+    for name in ("eval", "inspect"):
+        status, said = said_by(capsys, name, "own", *words)
+        assert status == 0, said
+        assert f"accuracy {accuracy:.2f} %" in said
+
+
+def test_layers_dropped_by_python_and_numpy_are_those_of_the_seed_after_a_resume_as_well(tmp_path, capsys):
+    words = "--catalogue", catalogue(tmp_path, "layer drop", epochs=2, optimizer="SGD(0.01, momentum=0.9)"), "--device", "cpu"
+    for folder, epochs in (("whole", ()), ("parts", ("--epochs", 1)), ("parts", ())):
+        status, said = said_by(capsys, "run", "own", *words, "--runs", tmp_path / folder, *epochs)
+        assert status == 0, said
+    whole, parts = (read_weights(tmp_path / folder / "own" / "seed-0" / "weights.safetensors") for folder in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+@pytest.mark.parametrize("network", ["counter in training", "layer drop"])
+def test_stack_does_not_take_what_forward_does_in_python(tmp_path, capsys, network):
+    status, said = run(tmp_path, capsys, network, engine="stacked")
+    assert status == 1
+    assert "own cannot be trained as a stack: forward " in said

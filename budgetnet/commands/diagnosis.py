@@ -17,9 +17,9 @@ from budgetnet.diagnostics.record import DIAGNOSTICS, Diagnostics, confused_pair
 from budgetnet.engine.choice import EngineError
 from budgetnet.report.text import aligned
 from budgetnet.results import ResultError, read_result
-from budgetnet.run import build_model, resolve_device
+from budgetnet.run import resolve_device
 from budgetnet.rundir import RunDirectory
-from budgetnet.weights import WeightsError, find_weights, load_weights
+from budgetnet.weights import WeightsError, find_weights, load_trained
 
 BATCH = 500
 
@@ -48,9 +48,7 @@ def inspect(arguments: Namespace, catalogue: Catalogue) -> int:
 def _diagnose(experiment: Experiment, weights: Path, device: str, data_dir: Path | None) -> Diagnostics:
     result = read_result(weights.parent)
     assert result is not None, "find_weights gives finished runs only"
-    model = build_model(experiment)
-    load_weights(model, weights)
-    model.to(device).eval()
+    model = load_trained(experiment, weights).model.to(device)
     return diagnose(experiment, result, model, model, arrays.load(experiment.data_set, data_dir), device, BATCH)
 
 

@@ -17,8 +17,8 @@ from budgetnet.definition import class_name
 from budgetnet.engine.choice import EngineError
 from budgetnet.evaluate import evaluate
 from budgetnet.results import ResultError
-from budgetnet.run import build_model, resolve_device
-from budgetnet.weights import WeightsError, find_weights, load_weights
+from budgetnet.run import resolve_device
+from budgetnet.weights import WeightsError, find_weights, load_trained
 
 
 def score_weights(arguments: Namespace, catalogue: Catalogue) -> int:
@@ -26,9 +26,8 @@ def score_weights(arguments: Namespace, catalogue: Catalogue) -> int:
     experiment = catalogue[arguments.name]
     try:
         device = torch.device(resolve_device(arguments.device))
-        model = build_model(experiment)
         path = find_weights([arguments.runs, *result_roots()], experiment, arguments.seed)
-        load_weights(model, path)
+        model = load_trained(experiment, path).model
         data = arrays.load(experiment.data_set, arguments.data)
     except (WeightsError, EngineError, ResultError) as error:
         return complain(error, OTHER)
@@ -36,7 +35,7 @@ def score_weights(arguments: Namespace, catalogue: Catalogue) -> int:
         return complain(error, DATA)
     spec = experiment.data_set
     test = evaluation_batches(data.test_images.to(device), data.test_labels.to(device), 1000, spec.mean, spec.std)
-    scores = evaluate(model.to(device).eval(), test, spec.classes)
+    scores = evaluate(model.to(device), test, spec.classes)
     print(f"{experiment.name}, weights of {path}")
     print(f"test accuracy {scores.accuracy:.2f} %, loss {scores.loss:.4f}, on {scores.images:,} images of {spec.name}")
     print(confusion_text(scores.confusion, data.class_names))

@@ -183,7 +183,7 @@ def _probe(
                 step = functools.partial(make(copy.deepcopy(model), recipe).step, images, labels)
                 for _ in range(WARM_UP):
                     step()
-            except (NotLowerable, RuntimeError, ValueError) as error:
+            except Exception as error:  # of a network that cannot be copied, or that a path does not take
                 log.info("no candidate: %s: %s", " ".join(name), (str(error).splitlines() or [type(error).__name__])[0])
                 continue
             candidates[name] = step

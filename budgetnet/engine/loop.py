@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from budgetnet.engine.paths import Path
 from budgetnet.evaluate import evaluate
 from budgetnet.metrics import EpochRecord, Scores
 from budgetnet.optim import build_schedule, step_schedule
+from budgetnet.seeds import global_states, restore_global_states, seed_globals, stream_seed
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -36,16 +36,12 @@ class TrainingData(Protocol):
     def validation_batches(self) -> Batches: ...
 
 
-def stream_seed(seed: int, purpose: str) -> int:
-    """An own seed for every purpose of a run's one seed, so that no two streams of random numbers overlap."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:6], "big")
-
-
 class Training:
     """Everything that changes while a run trains, and that a checkpoint must hold.
 
     One seed fixes initialization (the caller builds the model after ``torch.manual_seed(stream_seed(seed, "initialization"))``),
-    data order, augmentation and dropout. Dropout draws from torch's default generator, which is seeded here.
+    data order, augmentation and dropout. Dropout draws from torch's default generator, which is seeded here,
+    as are Python's and NumPy's for what a user's ``forward`` draws.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], seed: int, settings: Settings) -> None:
@@ -56,6 +52,7 @@ class Training:
         self.order = torch.Generator().manual_seed(stream_seed(seed, "order"))
         self.augmentation = torch.Generator(device).manual_seed(stream_seed(seed, "augmentation"))
         torch.manual_seed(stream_seed(seed, "dropout"))
+        seed_globals(seed)
         self.epoch = 0
 
     @property
@@ -79,6 +76,7 @@ class Training:
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, so that it loads with ``weights_only=True``."""
         generators = {"order": self.order.get_state(), "augmentation": self.augmentation.get_state(), "default": torch.get_rng_state()}
+        generators |= global_states()
         if self.augmentation.device.type == "cuda":
             generators["cuda"] = torch.cuda.get_rng_state()
         return {
@@ -96,6 +94,8 @@ class Training:
         self.order.set_state(generators["order"])
         self.augmentation.set_state(generators["augmentation"])
         torch.set_rng_state(generators["default"])
+        if "python" in generators:  # not in checkpoints of earlier versions
+            restore_global_states(generators)
         if "cuda" in generators:
             torch.cuda.set_rng_state(generators["cuda"])
         self.epoch = state["epoch"]

@@ -73,7 +73,10 @@ def compile_run(trained: Trained, wish: Wish, evidence: Evidence, root: Path, sa
 
 def _compile(chosen: Backend, trained: Trained, wish: Wish, evidence: Evidence, root: Path) -> tuple[Path, Sidecar]:
     contract = Contract.of(trained.experiment.data_set, trained.class_names)
-    body, folded = fold_batch_norms(trained.model)
+    try:
+        body, folded = fold_batch_norms(trained.model)
+    except Exception as error:  # a user's modules may hold what cannot be copied, such as a lock
+        raise InferenceError(f"{trained.experiment.name} cannot be copied ({type(error).__name__}: {first_line(error)})") from error
     request = Request(
         network=lambda precision: InferenceNetwork(copy.deepcopy(body), contract, precision),
         contract=contract, precision=wish.precision, device=wish.device, optimum=max(wish.batches),

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from budgetnet.inference.contract import Contract
+from budgetnet.inference.errors import InferenceError
 from budgetnet.inference.network import InferenceNetwork
 
 LEAST_EXAMPLE = 16  # smaller example batches are baked in as limits, and 1 as the only size
@@ -21,7 +22,12 @@ def exported(
     example = example_pixels(contract, min(max(optimum, LEAST_EXAMPLE), max_batch), device)
     batch = Dim("batch", min=1, max=max_batch)
     with torch.no_grad():
-        return torch.export.export(network, (example,), dynamic_shapes=({0: batch},))
+        try:
+            return torch.export.export(network, (example,), dynamic_shapes=({0: batch},))
+        except Exception as error:
+            if "specialized it to be a constant" not in str(error):
+                raise
+            raise InferenceError("forward makes the batch size a constant; take it from x.shape[0], not from len(x)") from error
 
 
 def exported_fixed(network: InferenceNetwork, contract: Contract, batch: int, device: torch.device | str = "cpu") -> ExportedProgram:

@@ -11,6 +11,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -18,12 +19,13 @@ BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d)
 def fold_batch_norms(network: nn.Module) -> tuple[nn.Module, list[str]]:
     """A copy of ``network`` in evaluation mode with fewer normalizations, and the names of those that are gone.
 
-    Only chains (``nn.Sequential``) are looked into: there the order of the layers is known. Equal to the network to rounding.
+    Only chains (``nn.Sequential`` with its own ``forward``) are looked into: there the order of the layers is known. Equal to the
+    network to rounding.
     """
     folded: list[str] = []
     network = copy.deepcopy(network).eval()
     for prefix, module in network.named_modules():
-        if isinstance(module, nn.Sequential):
+        if type(module).forward is nn.Sequential.forward:
             folded += [f"{prefix}.{name}" if prefix else name for name in _fold_chain(module)]
     return network, folded
 
@@ -65,6 +67,8 @@ def _target(chain: nn.Sequential, norm: str, increasing: bool) -> str | None:
             continue
         if isinstance(module, nn.Flatten) and module.start_dim == 1:
             continue
+        if module._forward_pre_hooks or is_parametrized(module):
+            return None  # they compute the weights anew at every call
         if isinstance(module, nn.Conv2d) and module.padding in (0, (0, 0)) and module.groups == 1:
             return name
         return name if isinstance(module, nn.Linear) else None

@@ -18,6 +18,7 @@ from torch import nn
 
 from budgetnet.data.resident import to_input
 from budgetnet.inference.contract import Contract, Pixels
+from budgetnet.inference.errors import InferenceError
 
 BATCH = 250
 
@@ -40,6 +41,7 @@ BOUNDS = {
 }
 # Where a network itself rounds more than that, in torch's float32 as well, another order of additions may round as much again.
 OWN_ROUNDING = 2.0
+AGAIN = 1e-3  # the largest difference of two evaluations of one network, as a share of the largest logit; on a GPU they differ by rounding
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,29 @@ class Parity:
 def reference(
     model: nn.Module, contract: Contract, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], device: str = "cpu"
 ) -> Reference:
-    """The trained network's logits, in float32 as its training validated it, and in float64. ``model`` stays as it is."""
-    single, double = copy.deepcopy(model).to(device), copy.deepcopy(model).to(device).double()
+    """The trained network's logits, in float32 as its training validated it, and in float64. ``model`` stays as it is.
+
+    Raises InferenceError for a network that cannot be copied, does not compute in float64, or answers differently when asked twice.
+    """
     logits, exact = [], []
-    with torch.inference_mode():
-        for batch in torch.from_numpy(images).split(BATCH):
-            batch = batch.to(device)
-            logits.append(single(to_input(batch, contract.mean, contract.std)).cpu())
-            exact.append(double((batch.double() / 255 - contract.mean) / contract.std).cpu())
+    try:
+        single, double = copy.deepcopy(model).to(device), copy.deepcopy(model).to(device).double()
+        with torch.inference_mode():
+            for batch in torch.from_numpy(images).split(BATCH):
+                batch = batch.to(device)
+                logits.append(single(to_input(batch, contract.mean, contract.std)).cpu())
+                exact.append(double((batch.double() / 255 - contract.mean) / contract.std).cpu())
+            again = single(to_input(torch.from_numpy(images[:BATCH]).to(device), contract.mean, contract.std)).cpu()
+    except Exception as error:  # of a user's forward, or of attributes that cannot be copied
+        raise InferenceError(
+            f"the trained network cannot be computed in float64 for comparison ({type(error).__name__}: {error}); "
+            "keep its tensors in parameters and buffers (register_buffer), which change their type with it"
+        ) from error
+    if not torch.allclose(again, logits[0], rtol=0.0, atol=AGAIN * max(1.0, float(logits[0].abs().max()))):
+        raise InferenceError(
+            "the trained network gives other logits for the same images at every call, so that nothing can be compared with it: it draws "
+            "random numbers or changes its buffers in evaluation mode"
+        )
     return Reference(images, labels, torch.cat(logits).numpy(), torch.cat(exact).numpy())
 
 

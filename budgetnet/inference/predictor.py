@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ class Predictor:
         from budgetnet.inference.network import InferenceNetwork
 
         contract = Contract.of(trained.experiment.data_set, trained.class_names)
-        return cls(TorchSession(InferenceNetwork(copy.deepcopy(trained.model), contract), threads), contract, max_batch)
+        return cls(TorchSession(InferenceNetwork(trained.model, contract), threads), contract, max_batch)
 
     def predict(self, images: Any) -> Prediction:
         """Digits and probabilities of ``images``: whole numbers from 0 to 255 or floats from 0 to 1, (N, H, W) or (N, C, H, W), N >= 1.

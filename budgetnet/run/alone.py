@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
 
+from budgetnet.building import build_model
 from budgetnet.data import arrays
 from budgetnet.definition import Recipe
 from budgetnet.engine.choice import Settings
 from budgetnet.engine.loop import Training, train
 from budgetnet.results import Result
 from budgetnet.run.data import RunData
-from budgetnet.run.gates import assert_budget, build_model
+from budgetnet.run.gates import assert_budget
 from budgetnet.run.rehearsal import rehearse
 from budgetnet.run.session import Session
+from budgetnet.seeds import global_states, restore_global_states
 
 
 def train_alone(session: Session, data_set: arrays.Arrays, settings: Settings) -> Result:
@@ -30,7 +33,7 @@ def train_alone(session: Session, data_set: arrays.Arrays, settings: Settings) -
         data = RunData(experiment, data_set, seed, torch.device(settings.device))
         model = build_model(experiment, seed)
         counts = assert_budget(experiment, model)
-        rehearse(build_model(experiment, seed), data)
+        rehearse(functools.partial(build_model, experiment, seed), data, experiment.recipe.optimizer)
         recipe = _without_idle_capacity(experiment.recipe, data_set)
         training = Training(model, recipe, experiment.data_set.image_shape, seed, _as_begun(settings, session))
         if session.state is not None:
@@ -59,5 +62,9 @@ def _as_begun(settings: Settings, session: Session) -> Settings:
 
 @contextlib.contextmanager
 def _own_random_state(device: str) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
-        yield
+    before = global_states()
+    try:
+        with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
+            yield
+    finally:
+        restore_global_states(before)

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
-from budgetnet import building, params
+from budgetnet import params
+from budgetnet.building import build_model, build_without_values
 from budgetnet.definition import Experiment
-from budgetnet.engine.loop import stream_seed
 
 
 class BudgetExceeded(Exception):
     """The budget gate is shut; the message holds a sentence and the layer table, largest layers first."""
 
 
-def build_model(experiment: Experiment, seed: int = 0) -> nn.Module:
-    """The network as the seed initializes it, on the CPU; torch's own random state is left as it was. Raises BuildError."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, "initialization"))
-        return building.build(experiment)
-
-
 def gate(experiment: Experiment, model: nn.Module | None = None) -> params.GateVerdict:
     """The budget gate's verdict; needs no data. Raises BuildError."""
-    return params.check_budget(params.count(model or building.build_without_values(experiment)), experiment.budget)
+    return params.check_budget(params.count(model or build_without_values(experiment)), experiment.budget)
 
 
 def assert_budget(experiment: Experiment, model: nn.Module | None = None) -> params.Counts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from dataclasses import replace
 
 import torch
 
+from budgetnet.building import build_model
 from budgetnet.data import arrays
 from budgetnet.definition import ReduceLROnPlateau
 from budgetnet.engine.choice import EngineError, Settings
@@ -19,7 +21,7 @@ from budgetnet.engine.stacked.training import StackedTraining
 from budgetnet.results import Result
 from budgetnet.run.alone import train_alone
 from budgetnet.run.data import RunData, data_of_seeds, stacked
-from budgetnet.run.gates import assert_budget, build_model
+from budgetnet.run.gates import assert_budget
 from budgetnet.run.rehearsal import rehearse
 from budgetnet.run.session import Session
 
@@ -73,8 +75,10 @@ def _train_at_once(sessions: Sequence[Session], data_set: arrays.Arrays, setting
     data = data_of_seeds(experiment, data_set, seeds, torch.device(settings.device))
     models = [build_model(experiment, seed) for seed in seeds]
     counts = {seed: assert_budget(experiment, model) for seed, model in zip(seeds, models, strict=True)}
-    rehearse(build_model(experiment, seeds[0]), data[0])
+    in_python = rehearse(functools.partial(build_model, experiment, seeds[0]), data[0], experiment.recipe.optimizer)
     try:
+        if in_python is not None:
+            raise NotStackable(in_python)
         training = StackedTraining(
             models, experiment.recipe, experiment.data_set.image_shape, seeds,
             stacked(experiment, data), settings,

@@ -8,8 +8,9 @@ from budgetnet.data.augment import apply, draw
 from budgetnet.data.resident import Resident
 from budgetnet.definition import Augmentation
 from budgetnet.engine.choice import Settings
-from budgetnet.engine.loop import Training, stream_seed, train
+from budgetnet.engine.loop import Training, train
 from budgetnet.run import Options, build_model, run
+from budgetnet.seeds import stream_seed
 from tests.silent import Silent
 from tests.test_engine_loop import SHAPE, Digits
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import operator
-import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +19,7 @@ from torch.nn.utils import parametrize
 
 from budgetnet.layers.depthwise import same_padding
 from budgetnet.layers.keras import ChannelsLastFlatten, DepthwiseConv2d, SeparableConv2d
+from budgetnet.seeds import global_states
 
 
 class NotLowerable(Exception):
@@ -187,10 +187,18 @@ class _Tracer(fx.Tracer):
         )
 
 
+def plain_values(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Yield the numbers and texts that modules hold as attributes, which neither a traced graph nor a state_dict has, by dotted name."""
+    for module_name, module in model.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, bool | int | float | str) and name != "training":
+                yield f"{module_name}.{name}".lstrip("."), value
+
+
 def _trace(model: nn.Module) -> list[fx.Node]:
     """The traced calls of ``forward``, the same in training and in evaluation but for dropout. The model's modes stay as they are."""
     modes = {module: module.training for module in model.modules()}
-    before = torch.get_rng_state(), random.getstate()
+    before, values = (torch.get_rng_state(), global_states()), dict(plain_values(model))
     try:
         graphs = []
         for training in (True, False):
@@ -207,8 +215,10 @@ def _trace(model: nn.Module) -> list[fx.Node]:
     finally:
         for module, training in modes.items():
             module.training = training
-    if not torch.equal(before[0], torch.get_rng_state()) or before[1] != random.getstate():
+    if not torch.equal(before[0], torch.get_rng_state()) or before[1] != global_states():
         raise NotLowerable("forward draws random numbers")
+    if changed := [name for name, value in plain_values(model) if values.get(name, value) != value]:
+        raise NotLowerable(f"forward changes {changed[0]}")
     if [_signature(node, True) for node in graphs[0]] != [_signature(node, False) for node in graphs[1]]:
         raise NotLowerable("forward differs between training and evaluation")
     return graphs[0]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from budgetnet.definition import Recipe, ReduceLROnPlateau
 from budgetnet.engine.choice import Settings, precisions
-from budgetnet.engine.loop import Diverged, check_made_by, check_validation, mean_loss, stream_seed
+from budgetnet.engine.loop import Diverged, check_made_by, check_validation, mean_loss
 from budgetnet.engine.stacked.choice import fastest, possible_layouts
 from budgetnet.engine.stacked.layouts import Layout
 from budgetnet.engine.stacked.masks import Masks
@@ -25,6 +25,7 @@ from budgetnet.engine.stacked.steps import Replayed, StackedData, Steps, put_bac
 from budgetnet.evaluate import evaluate_stacked
 from budgetnet.metrics import EpochRecord, Scores
 from budgetnet.optim import build_optimizer, build_schedule, step_schedule
+from budgetnet.seeds import stream_seed
 
 EVALUATED_AT_ONCE = 1000  # images of one network: on a GPU evaluation costs launches
 
