@@ -274,7 +274,7 @@ def photograph(digit: int, condition: str, sources: Sequence[Source], rng: np.ra
         ImageDraw.Draw(stroke).line(ends, fill=255, width=int(rng.integers(2, 9)))
         ink = np.maximum(ink, np.asarray(stroke, np.float32) / 255)
     picture *= 1 - ink[..., None] * dark
-    if condition.endswith(" table"):
+    if condition in ("dark table", "wooden table", "patterned table"):
         sheet = paper_on(rng, box)[..., None]
         surface = pattern(rng) if condition == "patterned table" else table(rng, condition == "wooden table")
         picture = picture * sheet + surface * (1 - sheet)

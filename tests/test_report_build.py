@@ -103,8 +103,8 @@ def test_where_results_come_from_is_told_by_place(tmp_path: Path, catalogue: Cat
     build(catalogue, [tmp_path / "xeon", tmp_path / "epyc"], tmp_path / "b")
     two = check((tmp_path / "b" / "index.html").read_text(encoding="utf-8"), PAGES).text
     assert "where the results come from: cpu" in one
-    assert "2 places" not in one
-    assert all(words in two for words in ("2 places", "xeon: 1", "epyc: 1"))
+    assert "2 results folders" not in one
+    assert all(words in two for words in ("2 results folders", "xeon: 1", "epyc: 1"))
 
 
 def test_no_results_and_no_experiments_are_reports_too(tmp_path: Path, catalogue: Catalogue) -> None:

@@ -199,8 +199,9 @@ def _inked(depth: Floats) -> Mask:
 
 def _slope(sheet: Sheet, digit: Mask) -> float:
     """The median slope of the picture itself at the digit's edge, in levels per pixel: an estimate of the paper may have other edges."""
-    slopes = _slopes(sheet.levels - sheet.depth)
-    return float(np.median(slopes[digit & ~ndimage.binary_erosion(digit)]))
+    near = around(digit, 1, 1, 0.0), around(digit, 0, 1, 0.0)
+    edge = digit[near] & ~ndimage.binary_erosion(digit[near])
+    return float(np.median(_slopes(sheet.levels[near] - sheet.depth[near])[edge]))
 
 
 def _slopes(levels: Floats) -> Floats:

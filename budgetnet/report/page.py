@@ -102,11 +102,11 @@ def tiles(rows: Sequence[Row]) -> str:
 
 
 def place_tile(having: Sequence[Row]) -> str:
-    """Where the results come from: the one place with its hardware, or how many come from each of several."""
+    """The results folder with its hardware, or of several how many results each has."""
     places = Counter(f"{row.place}" for row in having)
     if len(places) > 1:
         listed = "".join(f"<li>{escape(place)}: {number}</li>" for place, number in places.most_common())
-        return tile(f"{len(places)} places", "where the results come from", f'<ul class="places">{listed}</ul>')
+        return tile(f"{len(places)} results folders", "where the results come from", f'<ul class="places">{listed}</ul>')
     hardware = "; ".join(dict.fromkeys(row.setup for row in having))
     return tile(", ".join(places) or "no hardware yet", f"where the results come from{f': {hardware}' if hardware else ''}", "")
 
