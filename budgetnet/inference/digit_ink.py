@@ -187,7 +187,7 @@ def _ink(sheet: Sheet, mask: Mask) -> Ink | None:
     score *= min(1.0, max(0.0, coherence(share, digit)) / 0.4) ** 2 * min(1.0, _slope(sheet, digit) / (SLOPE * contrast)) ** 2
     score /= max(1, number - 2)  # digits are seldom in more than two parts, noise is
     if digit[[0, -1]].any() or digit[:, [0, -1]].any():
-        score *= 0.6  # cut off
+        score *= 0.3  # cut off
     return Ink(share, digit, contrast, 2 * float(depth.max()), several, sheet.axis, sheet.window, float(score))
 
 
