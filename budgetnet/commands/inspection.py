@@ -96,7 +96,8 @@ def _show_prose(experiment: Experiment, catalogue: Catalogue) -> None:
     if experiment.source:
         print(f"source: {experiment.source}")
     if experiment.aim is not None:
-        print(f"aim: {experiment.aim.accuracy:g} % ({experiment.aim.text})")
+        words = f" ({experiment.aim.text})" if experiment.aim.text else ""
+        print(f"aim: {experiment.aim.accuracy:g} %{words}")
     if experiment.reported is not None:
         print("\n".join(_reported_lines(experiment.reported)))
     if experiment.parent is not None:
@@ -114,7 +115,8 @@ def _reported_lines(reported: Reported) -> list[str]:
         train = f", train accuracy {reported.best_train_accuracy:.2f} %" if reported.best_train_accuracy is not None else ""
         lines.append(f"reported, highest of any epoch: validation accuracy {reported.best_validation_accuracy:.2f} %{train}{announced}")
     for curve in reported.curves[1:]:
-        lines.append(f"reported, {curve.run}, last epoch: validation accuracy {curve.validation_accuracy[-1]:.2f} %")
+        if curve.validation_accuracy:  # a document may print the losses alone
+            lines.append(f"reported, {curve.run}, last epoch: validation accuracy {curve.validation_accuracy[-1]:.2f} %")
     return lines
 
 
