@@ -45,6 +45,12 @@ def test_reported_without_a_curve_has_no_best_epoch():
         (lambda: Conclusion("paper", "a beats b", "speed", ("a",)), "Conclusion.measure is 'speed'; expected one of accuracy"),
         (lambda: Conclusion("paper", "a beats b", "accuracy", ()), "Conclusion.first"),
         (lambda: Conclusion("paper", "a beats b", "accuracy", ("a",), ("b",), "better"), "Conclusion.claim is 'better'"),
+        (lambda: Conclusion("paper", "a beats b", "accuracy", ("a",)), r"Conclusion.second is \(\); expected the experiments that the accuracy"),
+        (lambda: Conclusion("paper", "a beats a", "accuracy", ("a",), ("a",)), r"Conclusion.second is \('a',\); expected other experiments"),
+        (lambda: Conclusion("paper", "a is best", "accuracy", (STEP,), ("b",)), "Conclusion.first"),
+        (lambda: Conclusion("paper", "32 is best", "search", ("a", "b"), point=(32,)), "expected a tuple of one study's name"),
+        (lambda: Conclusion("paper", "9 is confused with 4", "confused", ("a",), point=(9, 4)), r"Conclusion.point is \(9, 4\); expected two classes"),
+        (lambda: Conclusion("paper", None, "accuracy", ("a",), ("b",)), "Conclusion.sentence is None; expected a text"),
     ],
 )
 def test_reported_refuses_what_cannot_be(make, message):
