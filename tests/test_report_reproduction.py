@@ -7,6 +7,7 @@ import pytest
 from budgetnet.definition import Curve, Reported
 from budgetnet.report import convergence_table, reproduction_table
 from budgetnet.report.collect import Row
+from budgetnet.report.page import tiles
 from tests.report_demo import demo_catalogue, demo_result
 
 STEP = demo_catalogue()["step-10"]
@@ -63,3 +64,14 @@ def test_convergence_stands_beside_the_document_s_and_the_parent_s():
     assert before[1:4] == ["1.0 ± 0.0", "–", "–"], "epochs at the aim; no document, no parent"
     assert after[1:3] == ["1.0 ± 0.0", "1"]
     assert after[7:] == ["2.0 ± 0.0", "2", "0.0 (0.0 … 0.0)"] or after[7] == "2.0 ± 0.0"
+
+
+def test_curve_of_another_length_says_so():
+    found = row((99.30, 99.32, 99.34), Reported.of_curves(Curve("notebook", (98.0, 99.42, 99.33, 99.35))))
+    assert reproduction_table.curve_text(found) == "inside at 3 of 3 epochs (the document has 4, ours have 3)"
+
+
+def test_shared_runs_are_counted_once():
+    found = row((99.30, 99.32, 99.34), None)
+    again = replace(found, experiment=replace(found.experiment, name="again", same_as=found.experiment.name))
+    assert "have results, 3 finished runs" in tiles([found, again])

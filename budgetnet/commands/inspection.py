@@ -28,7 +28,8 @@ def list_experiments(arguments: Namespace, catalogue: Catalogue) -> int:
 
 def _summary(experiment: Experiment) -> dict[str, Any]:
     return {
-        "name": experiment.name, "parent": experiment.parent, "twin_of": experiment.twin_of, "data_set": experiment.data_set.name,
+        "name": experiment.name, "parent": experiment.parent, "twin_of": experiment.twin_of, "same_as": experiment.same_as,
+        "data_set": experiment.data_set.name,
         "exact": experiment.budget.exact, "bound": experiment.budget.bound,
         "aim": None if experiment.aim is None else experiment.aim.accuracy,
         "reported": None if experiment.reported is None else experiment.reported.announced,

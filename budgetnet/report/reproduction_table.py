@@ -30,7 +30,9 @@ def curve_text(row: Row) -> str:
     words = [verdict.word for verdict in curve_verdicts(row)]
     if "indicated" in words:
         return NOTHING
-    return f"inside at {words.count('reproduced')} of {counted(len(words), 'epoch')}"
+    printed, run = len(reported.curves[0].validation_accuracy), len(row.results[0].epochs)
+    more = f" (the document has {printed}, ours have {run})" if printed != run else ""
+    return f"inside at {words.count('reproduced')} of {counted(len(words), 'epoch')}{more}"
 
 
 def curve_verdicts(row: Row) -> list[ReproductionVerdict]:
