@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from budgetnet.definition import Curve, Reported
+from budgetnet.definition import Aim, Curve, Reported
 from budgetnet.report import convergence_table, reproduction_table
 from budgetnet.report.collect import Row
 from budgetnet.report.page import tiles
@@ -75,3 +75,13 @@ def test_shared_runs_are_counted_once():
     found = row((99.30, 99.32, 99.34), None)
     again = replace(found, experiment=replace(found.experiment, name="again", same_as=found.experiment.name))
     assert "have results, 3 finished runs" in tiles([found, again])
+
+
+def test_epochs_at_two_aims_are_not_compared():
+    parent = row((99.30, 99.32, 99.34), None)
+    child = replace(row((99.31, 99.33, 99.35), None), experiment=replace(parent.experiment, name="child", parent=parent.experiment.name))
+    assert convergence_table.lines([parent, child])[1][3] != "–"
+    other = replace(child, experiment=replace(child.experiment, aim=Aim(99.0)))
+    line = convergence_table.lines([parent, other])[1]
+    assert line[3] == "–"
+    assert line[9] != "–", "the first epoch near the last knows no aim"
