@@ -1,6 +1,7 @@
 """Reproduction like with like, and stability: the two tables, from results made for them."""
 
 from dataclasses import replace
+from importlib import resources
 
 import pytest
 
@@ -85,3 +86,11 @@ def test_epochs_at_two_aims_are_not_compared():
     line = convergence_table.lines([parent, other])[1]
     assert line[3] == "–"
     assert line[9] != "–", "the first epoch near the last knows no aim"
+
+
+def test_wide_tables_break_their_headers_and_no_cell_is_narrower_than_its_verdict():
+    found = row((99.30, 99.32, 99.34), Reported(99.3))
+    for part in (reproduction_table.html([found]), convergence_table.html([found])):
+        assert 'class="scroll wrapped"' in part
+    css = (resources.files("budgetnet.report") / "page.css").read_text(encoding="utf-8")
+    assert "td.words { max-width" not in css, "'not reproduced' ran into the next cell"

@@ -99,4 +99,4 @@ def html(rows: Sequence[Row]) -> str:
         for line in body
     ]
     columns = [(escape(title), "num" if title in RIGHT else "") for title in COLUMNS]
-    return f'<h2 id="convergence">Stability and convergence</h2>\n<p>{INTRO}</p>\n{table(columns, shown)}'
+    return f'<h2 id="convergence">Stability and convergence</h2>\n<p>{INTRO}</p>\n{table(columns, shown, "wrapped")}'

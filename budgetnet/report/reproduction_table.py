@@ -85,12 +85,12 @@ def html(rows: Sequence[Row]) -> str:
         for title, text in zip(COLUMNS[1:], texts[1:], strict=True):
             bold = text.startswith("**")
             content = f"<b>{escape(text.strip('*'))}</b>" if bold else escape(text)
-            cells.append(cell(content, "num" if title in RIGHT else ""))
+            cells.append(cell(content, "num" if title in RIGHT else "brief"))
         cells[3] = cell(word(row.reproduction), "words")
         cells[6] = cell(word(row.best_reproduction), "words")
         shown.append("".join(cells))
     columns = [(escape(title), "num" if title in RIGHT else "") for title in COLUMNS]
-    return f'<h2 id="reproduction">Reproduction, like with like</h2>\n<p>{INTRO}</p>\n{table(columns, shown)}'
+    return f'<h2 id="reproduction">Reproduction, like with like</h2>\n<p>{INTRO}</p>\n{table(columns, shown, "wrapped")}'
 
 
 def word(found: ReproductionVerdict) -> str:
