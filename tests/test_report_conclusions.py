@@ -125,7 +125,8 @@ def test_runs_that_are_shared_are_not_compared():
 
 
 def test_stability_of_short_runs_is_not_said_to_lack_seeds():
-    short = [replace(r, results=tuple(replace(one, epochs=one.epochs[-3:]) for one in r.results)) for r in (row("step-11", HIGH), row("step-10", LOW))]
+    rows = (row("step-11", HIGH), row("step-10", LOW))
+    short = [replace(r, results=tuple(replace(one, epochs=one.epochs[-3:]) for one in r.results)) for r in rows]
     found = answer(replace(claim("step-11"), measure="last sd"), *short)
     assert (found.word, found.figures) == ("cannot say yet", "runs of fewer than 5 epochs of step-11 or step-10")
 
@@ -148,7 +149,8 @@ def test_weights_of_some_of_the_networks_indicate_nothing():
 def test_search_over_words_and_records_is_answered():
     axes = (AxisRecord("model.widths", ("(1, 2)",)), AxisRecord("recipe.precision", ("fp32", "bf16")))
     points = tuple(
-        PointRecord(n, "complete", {"model.widths": "(1, 2)", "recipe.precision": word}, 97.0 + n) for n, word in enumerate(("fp32", "bf16"))
+        PointRecord(n, "complete", {"model.widths": "(1, 2)", "recipe.precision": word}, 97.0 + n)
+        for n, word in enumerate(("fp32", "bf16"))
     )
     study = StudyRecord("words", "digest", "grid", axes, (0,), points, best=1)
     conclusion = Conclusion("paper", "s", "search", ("words",), point=((1, 2), "bf16"))
