@@ -49,7 +49,7 @@ def test_reported_without_a_curve_has_no_best_epoch():
         (lambda: Conclusion("paper", "a beats a", "accuracy", ("a",), ("a",)), r"Conclusion.second is \('a',\); expected other"),
         (lambda: Conclusion("paper", "a is best", "accuracy", (STEP,), ("b",)), "Conclusion.first"),
         (lambda: Conclusion("paper", "32 is best", "search", ("a", "b"), point=(32,)), "expected a tuple of one study's name"),
-        (lambda: Conclusion("paper", "9 is confused with 4", "confused", ("a",), point=(9, 4)), r"Conclusion.point is \(9, 4\); expected two"),
+        (lambda: Conclusion("paper", "9 is confused with 4", "confused", ("a",), point=(9, 4)), r"Conclusion.point is \(9, 4\); expected"),
         (lambda: Conclusion("paper", None, "accuracy", ("a",), ("b",)), "Conclusion.sentence is None; expected a text"),
     ],
 )
