@@ -20,9 +20,11 @@ def activations(model: nn.Module, images: Tensor) -> list[tuple[str, Tensor]]:
     found: dict[str, Tensor] = {}
 
     def keep(name: str, output: object) -> None:
+        if isinstance(output, tuple) and output:  # of a recurrent layer: its outputs, then its state
+            output = output[0]
         if isinstance(output, Tensor) and output.is_floating_point():
             found.pop(name, None)  # the last output stands where it was made
-            found[name] = output.detach()
+            found[name] = output.detach().clone()  # a layer that works in place would overwrite it
 
     leaves = [(name, part) for name, part in model.named_modules() if not any(part.children()) and not isinstance(part, UNCHANGED)]
     with contextlib.ExitStack() as hooks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+import sysconfig
 import traceback
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -58,6 +59,8 @@ class Catalogue:
         self.plans, self.studies = _searches(searches)
         self.conclusions = tuple(conclusions)
         for conclusion in self.conclusions:
+            if not isinstance(conclusion, Conclusion):
+                raise DefinitionError(f"the catalogue's CONCLUSIONS hold {conclusion!r}; expected a Conclusion")
             known: Container[str] = self.studies if conclusion.measure == "search" else self._by_name
             unknown = [name for name in (*conclusion.first, *conclusion.second) if name not in known]
             if unknown:
@@ -199,11 +202,18 @@ def _import(name: str, source: str) -> ModuleType:
         raise DefinitionError(f"{source!r} imports {error.name!r}, which is not installed") from error
     except SyntaxError as error:
         raise DefinitionError(f"{error.filename}, line {error.lineno}: {error.msg}") from error
+    except DefinitionError as error:
+        raise DefinitionError(f"{_place(error)}{error}") from error
     except Exception as error:  # definitions are code: a mistyped keyword is a TypeError, a missing name a NameError
-        own = Path(__file__).parent
-        frames = traceback.extract_tb(error.__traceback__)
-        places = [frame for frame in frames if not (frame.filename.startswith("<") or Path(frame.filename).is_relative_to(own))]
-        raise DefinitionError(f"{places[-1].filename}, line {places[-1].lineno}: {error}" if places else str(error)) from error
+        raise DefinitionError(f"{_place(error)}{type(error).__name__}: {error}") from error
+
+
+def _place(error: Exception) -> str:
+    """File and line of the definitions that an error came from; neither budgetnet nor the standard library holds any."""
+    others = (Path(__file__).parent, Path(sysconfig.get_path("stdlib")))
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [frame for frame in frames if not (frame.filename.startswith("<") or any(map(Path(frame.filename).is_relative_to, others)))]
+    return f"{places[-1].filename}, line {places[-1].lineno}: " if places else ""
 
 
 def load_default() -> Catalogue:

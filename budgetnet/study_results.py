@@ -36,7 +36,8 @@ class AxisRecord:
 class PointRecord:
     """One trial: its number in the storage, its point, and what came of it.
 
-    ``state`` is 'complete', 'failed' (``reason`` says why), 'running' or 'waiting'. ``value`` is the mean of the last epoch's
+    ``state`` is 'complete', 'failed' (``reason`` says why), 'running', 'interrupted' (the next sweep goes on) or 'waiting'.
+    ``value`` is the mean of the last epoch's
     validation accuracies over ``by_seed``. ``point`` is empty while nothing was proposed yet.
     """
 
@@ -87,7 +88,7 @@ class StudyRecord:
     @property
     def left(self) -> int:
         """Trials that are still to be done."""
-        return sum(point.state in ("running", "waiting") for point in self.points)
+        return sum(point.state in ("running", "interrupted", "waiting") for point in self.points)
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,10 @@ def test_a_group_may_not_take_an_experiment_s_name():
         ),
         ("CATALOGUE = ()\nGROUPS = {'a': ('base',)}", "group 'a' holds 'base'; expected an Experiment"),
         ("CATALOGUE = ()\nGROUPS = {1: ()}", r"has GROUPS with 1: \(\); expected GROUPS = "),
+        ("CATALOGUE = ()\nCONCLUSIONS = ('a beats b',)", "CONCLUSIONS hold 'a beats b'; expected a Conclusion"),
+        ("import json\njson.loads('{')", r"broken_\d+\.py, line 2: JSONDecodeError: Expecting"),
+        ("open('reported_curves.json')", r"broken_\d+\.py, line 1: FileNotFoundError: .*reported_curves\.json"),
+        ("{}['step-99']", r"broken_\d+\.py, line 1: KeyError: 'step-99'"),
         ("CATALOGUE = (", r"broken_\d+\.py, line 1: "),
         ("import no_such_package", "imports 'no_such_package', which is not installed"),
         (

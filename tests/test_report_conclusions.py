@@ -110,6 +110,49 @@ def test_search_is_indicated_where_its_best_point_is_the_document_s():
     assert found.figures == "best: batch_size 32, epochs 4: 98.49 %; the document's point: batch_size 32, epochs 3: 97.75 %; 1 seed a point"
     ((_, found),) = answers([replace(conclusion, point=(32, 4))], [], [study])
     assert (found.word, found.figures) == ("indicated", "best: batch_size 32, epochs 4: 98.49 %; 1 seed a point")
+    tied = replace(study, points=(replace(points[0], value=98.49), points[1]))
+    assert answers([conclusion], [], [tied])[0][1].word == "indicated", "no point is better"
     unfinished = replace(study, points=(*points, PointRecord(2, "waiting", {"recipe.batch_size": 64, "recipe.epochs": 3})))
     ((_, found),) = answers([conclusion], [], [unfinished])
     assert (found.word, found.figures) == ("cannot say yet", "the search is not finished: budgetnet sweep batches")
+
+
+def test_runs_that_are_shared_are_not_compared():
+    first, second = row("step-10", HIGH), row("step-11", HIGH)
+    shared = replace(second, experiment=replace(second.experiment, same_as="step-10"))
+    found = answer(claim("step-11"), first, shared)
+    assert (found.word, found.figures) == ("cannot say yet", "the same runs: step-11 and step-10")
+
+
+def test_stability_of_short_runs_is_not_said_to_lack_seeds():
+    rows = (row("step-11", HIGH), row("step-10", LOW))
+    short = [replace(r, results=tuple(replace(one, epochs=one.epochs[-3:]) for one in r.results)) for r in rows]
+    found = answer(replace(claim("step-11"), measure="last sd"), *short)
+    assert (found.word, found.figures) == ("cannot say yet", "runs of fewer than 5 epochs of step-11 or step-10")
+
+
+def test_rounding_decides_nothing():
+    nearly = (99.4 + 1e-13,) * 3
+    assert answer(claim("step-11"), row("step-11", nearly), row("step-10", (99.4,) * 3)).word == "open"
+    assert answer(claim("step-11", claim="within"), row("step-11", nearly), row("step-10", (99.4,) * 3)).word == "holds"
+
+
+def test_weights_of_some_of_the_networks_indicate_nothing():
+    record = look(weights=(SimpleNamespace(count=10, shape=(2, 5)),))
+    conclusion = Conclusion("paper", "s", "weights normal", ("step-11", "step-10"))
+    found = answer(conclusion, row("step-11", HIGH, diagnostics=record), row("step-10", LOW))
+    assert (found.word, found.figures) == ("cannot say yet", "no run was looked at: budgetnet inspect step-10")
+    found = answer(replace(conclusion, first=("step-11",)), row("step-11", HIGH, diagnostics=record))
+    assert (found.word, found.figures) == ("cannot say yet", "no tensor of 100 weights or more")
+
+
+def test_search_over_words_and_records_is_answered():
+    axes = (AxisRecord("model.widths", ("(1, 2)",)), AxisRecord("recipe.precision", ("fp32", "bf16")))
+    points = tuple(
+        PointRecord(n, "complete", {"model.widths": "(1, 2)", "recipe.precision": word}, 97.0 + n)
+        for n, word in enumerate(("fp32", "bf16"))
+    )
+    study = StudyRecord("words", "digest", "grid", axes, (0,), points, best=1)
+    conclusion = Conclusion("paper", "s", "search", ("words",), point=((1, 2), "bf16"))
+    ((_, found),) = answers([conclusion], [], [study])
+    assert (found.word, found.figures) == ("indicated", "best: widths (1, 2), precision bf16: 98.00 %; 1 seed a point")

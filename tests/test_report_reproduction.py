@@ -1,12 +1,14 @@
 """Reproduction like with like, and stability: the two tables, from results made for them."""
 
 from dataclasses import replace
+from importlib import resources
 
 import pytest
 
-from budgetnet.definition import Curve, Reported
+from budgetnet.definition import Aim, Curve, Reported
 from budgetnet.report import convergence_table, reproduction_table
 from budgetnet.report.collect import Row
+from budgetnet.report.page import tiles
 from tests.report_demo import demo_catalogue, demo_result
 
 STEP = demo_catalogue()["step-10"]
@@ -63,3 +65,32 @@ def test_convergence_stands_beside_the_document_s_and_the_parent_s():
     assert before[1:4] == ["1.0 ± 0.0", "–", "–"], "epochs at the aim; no document, no parent"
     assert after[1:3] == ["1.0 ± 0.0", "1"]
     assert after[7:] == ["2.0 ± 0.0", "2", "0.0 (0.0 … 0.0)"] or after[7] == "2.0 ± 0.0"
+
+
+def test_curve_of_another_length_says_so():
+    found = row((99.30, 99.32, 99.34), Reported.of_curves(Curve("notebook", (98.0, 99.42, 99.33, 99.35))))
+    assert reproduction_table.curve_text(found) == "inside at 3 of 3 epochs (the document has 4, ours have 3)"
+
+
+def test_shared_runs_are_counted_once():
+    found = row((99.30, 99.32, 99.34), None)
+    again = replace(found, experiment=replace(found.experiment, name="again", same_as=found.experiment.name))
+    assert "have results, 3 finished runs" in tiles([found, again])
+
+
+def test_epochs_at_two_aims_are_not_compared():
+    parent = row((99.30, 99.32, 99.34), None)
+    child = replace(row((99.31, 99.33, 99.35), None), experiment=replace(parent.experiment, name="child", parent=parent.experiment.name))
+    assert convergence_table.lines([parent, child])[1][3] != "–"
+    other = replace(child, experiment=replace(child.experiment, aim=Aim(99.0)))
+    line = convergence_table.lines([parent, other])[1]
+    assert line[3] == "–"
+    assert line[9] != "–", "the first epoch near the last knows no aim"
+
+
+def test_wide_tables_break_their_headers_and_no_cell_is_narrower_than_its_verdict():
+    found = row((99.30, 99.32, 99.34), Reported(99.3))
+    for part in (reproduction_table.html([found]), convergence_table.html([found])):
+        assert 'class="scroll wrapped"' in part
+    css = (resources.files("budgetnet.report") / "page.css").read_text(encoding="utf-8")
+    assert "td.words { max-width" not in css, "'not reproduced' ran into the next cell"

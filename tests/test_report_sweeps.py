@@ -127,7 +127,7 @@ def test_a_proposed_map_shows_what_is_proposed_and_the_best_of_a_place():
     ]
     unfinished = [PointRecord(5, "running", {"recipe.batch_size": 64, "recipe.epochs": 1}), PointRecord(6, "waiting", {})]
     study = sweep_demo.demo_study("proposed-map", axes, [*points, *unfinished], sampler="tpe")
-    assert sweep_tables.matrix(study)[1] == [("32", f"98.70 {sweep_tables.BEST}", "–"), ("64", "…", "97.00")]
+    assert sweep_tables.matrix(study)[1] == [("32", f"98.70 {sweep_tables.BEST}", "–"), ("64", "running", "97.00")]
     twice = replace(study, points=(*study.points, replace(study.points[1], number=7)))
     assert f"98.70 {sweep_tables.BEST}" in sweep_tables.console_text(twice)
     assert draw_study(study)
@@ -160,3 +160,16 @@ def test_reading_searches_imports_neither_torch_nor_optuna():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_each_state_is_called_by_its_name():
+    states = ("waiting", "running", "interrupted", "failed")
+    rates = tuple(10.0**-n for n in range(4))
+    points = tuple(PointRecord(n, state, {"recipe.optimizer.lr": rates[n]}) for n, state in enumerate(states))
+    points = (*points[:3], replace(points[3], reason="the loss is nan"))
+    study = sweep_demo.demo_study("states", (AxisRecord("recipe.optimizer.lr", rates),), list(points))
+    assert [line.note for line in sweep_tables.lines(study)] == ["waiting", "running", "interrupted", "failed: the loss is nan"]
+    assert sweep_tables.status(study) == "4 points, 1 failed, 3 left"
+    both = tuple(AxisRecord(field, (1, 2)) for field in ("recipe.batch_size", "recipe.epochs"))
+    grid = [replace(p, point={"recipe.batch_size": 1 + n // 2, "recipe.epochs": 1 + n % 2}) for n, p in enumerate(points)]
+    assert sweep_tables.matrix(sweep_demo.demo_study("map", both, grid))[1] == [("1", "waiting", "running"), ("2", "interrupted", "failed")]

@@ -174,6 +174,7 @@ def test_what_says_nothing_about_a_point_leaves_it_to_the_next_command(tmp_path,
     assert sweep(tmp_path, "digits-batch") == status
     record = study(tmp_path, "digits-batch")
     assert len(record.complete) == others
+    assert "running" not in [point.state for point in record.points], "nobody works on them any more"
     if isinstance(error, ValueError):  # nothing of the machine: the point's trial has failed
         assert [point.reason for point in record.points[:3]] == ["seed 0: a bug"] * 3
     else:

@@ -28,7 +28,8 @@ def list_experiments(arguments: Namespace, catalogue: Catalogue) -> int:
 
 def _summary(experiment: Experiment) -> dict[str, Any]:
     return {
-        "name": experiment.name, "parent": experiment.parent, "twin_of": experiment.twin_of, "data_set": experiment.data_set.name,
+        "name": experiment.name, "parent": experiment.parent, "twin_of": experiment.twin_of, "same_as": experiment.same_as,
+        "data_set": experiment.data_set.name,
         "exact": experiment.budget.exact, "bound": experiment.budget.bound,
         "aim": None if experiment.aim is None else experiment.aim.accuracy,
         "reported": None if experiment.reported is None else experiment.reported.announced,
@@ -96,7 +97,8 @@ def _show_prose(experiment: Experiment, catalogue: Catalogue) -> None:
     if experiment.source:
         print(f"source: {experiment.source}")
     if experiment.aim is not None:
-        print(f"aim: {experiment.aim.accuracy:g} % ({experiment.aim.text})")
+        words = f" ({experiment.aim.text})" if experiment.aim.text else ""
+        print(f"aim: {experiment.aim.accuracy:g} %{words}")
     if experiment.reported is not None:
         print("\n".join(_reported_lines(experiment.reported)))
     if experiment.parent is not None:
@@ -114,7 +116,8 @@ def _reported_lines(reported: Reported) -> list[str]:
         train = f", train accuracy {reported.best_train_accuracy:.2f} %" if reported.best_train_accuracy is not None else ""
         lines.append(f"reported, highest of any epoch: validation accuracy {reported.best_validation_accuracy:.2f} %{train}{announced}")
     for curve in reported.curves[1:]:
-        lines.append(f"reported, {curve.run}, last epoch: validation accuracy {curve.validation_accuracy[-1]:.2f} %")
+        if curve.validation_accuracy:  # a document may print the losses alone
+            lines.append(f"reported, {curve.run}, last epoch: validation accuracy {curve.validation_accuracy[-1]:.2f} %")
     return lines
 
 

@@ -38,6 +38,15 @@ def is_fraction(value: Any) -> bool:
     return is_number(value) and 0 <= value < 1
 
 
+def is_percent(value: Any) -> bool:
+    """An accuracy in percent; 1 and less is a fraction that was not multiplied by 100."""
+    return is_number(value) and 1 < value <= 100
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 def one_of(*kinds: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, kinds)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from budgetnet.definition.checks import is_number, require
+from budgetnet.definition.checks import is_number, is_text, require
 
-MEASURES = ("accuracy", "loss gap", "last sd", "confused", "weights around 0", "weights normal", "search")
+COMPARING = ("accuracy", "loss gap", "last sd")
+MEASURES = (*COMPARING, "confused", "weights around 0", "weights normal", "search")
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,21 @@ class Conclusion:
     def __post_init__(self) -> None:
         require(self, "measure", lambda v: v in MEASURES, f"one of {', '.join(MEASURES)}")
         require(self, "claim", lambda v: v in ("higher", "lower", "within"), "'higher', 'lower' or 'within'")
-        require(
-            self, "first", lambda v: isinstance(v, tuple) and len(v) > 0, "a tuple of at least one experiment's name"
-        )
-        require(self, "second", lambda v: isinstance(v, tuple), "a tuple of experiments' names")
+        require(self, "first", lambda v: _are_names(v) and len(v) > 0, "a tuple of at least one experiment's name")
+        require(self, "second", _are_names, "a tuple of experiments' names")
+        for name in ("document", "sentence"):
+            require(self, name, is_text, "a text")
+        require(self, "point", lambda v: isinstance(v, tuple), "a tuple")
+        if self.measure in COMPARING:
+            require(self, "second", lambda v: len(v) > 0, f"the experiments that the {self.measure} of the first is compared with")
+            require(self, "second", lambda v: not set(v) & set(self.first), "other experiments than in first")
+        if self.measure == "search":
+            require(self, "first", lambda v: len(v) == 1, "a tuple of one study's name")
+        if self.measure == "confused":
+            require(self, "first", lambda v: len(v) == 1, "a tuple of one experiment's name")
+            require(self, "point", lambda v: len(v) == 2 and v[0] < v[1], "two classes by their numbers, the lower one first")
         require(self, "margin", lambda v: is_number(v) and v >= 0, "a number of at least 0")
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, tuple) and all(map(is_text, value))

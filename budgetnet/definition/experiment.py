@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet.definition.checks import DefinitionError, is_count, is_number, one_of, require, require_plain
+from budgetnet.definition.checks import DefinitionError, is_count, is_percent, is_text, one_of, require, require_plain
 from budgetnet.definition.data_set import DataSet
 from budgetnet.definition.recipe import Recipe
-from budgetnet.definition.reported import Reported
+from budgetnet.definition.reported import PERCENT, Reported
 
 COMPARED = ("data_set", "model", "recipe", "budget")
 
@@ -41,7 +41,8 @@ class Aim:
     text: str = ""
 
     def __post_init__(self) -> None:
-        require(self, "accuracy", lambda v: is_number(v) and 0 < v <= 100, "percent in (0, 100]")
+        require(self, "accuracy", is_percent, PERCENT)
+        require(self, "text", is_text, "the aim in words")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Mark:
     why: str
 
     def __post_init__(self) -> None:
+        for name in ("field", "why"):
+            require(self, name, is_text, "a text")
         require(self, "kind", lambda v: v in ("inferred", "chosen", "contradicted"), "'inferred', 'chosen' or 'contradicted'")
 
 
@@ -93,6 +96,10 @@ class Experiment:
         require(self, "aim", one_of(Aim, type(None)), "an Aim, or None")
         require(self, "reported", one_of(Reported, type(None)), "Reported(...), or None")
         require(self, "marks", lambda v: isinstance(v, tuple) and all(isinstance(m, Mark) for m in v), "a tuple of Mark(...)")
+        for name in ("parent", "twin_of", "same_as"):
+            require(self, name, lambda v: v is None or is_text(v), "an experiment's name, or None")
+        for name in ("source", "notes"):
+            require(self, name, is_text, "a text")
         for field in dataclasses.fields(self):
             require_plain(getattr(self, field.name), f"{self.name}.{field.name}")
         known = flatten(self)

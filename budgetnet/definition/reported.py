@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from budgetnet.definition.checks import DefinitionError, is_number, require
+from budgetnet.definition.checks import DefinitionError, is_number, is_percent, is_text, require
 
+PERCENT = "percent in (1, 100]; multiply a fraction by 100"
 ACCURACIES, LOSSES = ("validation_accuracy", "train_accuracy"), ("validation_loss", "train_loss")
 
 
@@ -23,13 +24,15 @@ class Curve:
     train_loss: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        require(self, "run", is_text, "the run's name")
         for name in ACCURACIES:
             require(
                 self,
                 name,
-                lambda v: isinstance(v, tuple) and all(map(_is_percent, v)),
+                lambda v: isinstance(v, tuple) and all(is_number(one) and 0 < one <= 100 for one in v),
                 "a tuple of percents in (0, 100]",
             )
+            require(self, name, lambda v: not v or max(v) > 1, "percents; multiply fractions by 100")
         for name in LOSSES:
             require(self, name, lambda v: isinstance(v, tuple) and all(map(_is_loss, v)), "a tuple of nats, at least 0")
         lengths = {len(getattr(self, name)) for name in (*ACCURACIES, *LOSSES)} - {0}
@@ -56,9 +59,9 @@ class Reported:
     curves: tuple[Curve, ...] = ()
 
     def __post_init__(self) -> None:
-        require(self, "validation_accuracy", _is_percent, "percent in (0, 100]")
+        require(self, "validation_accuracy", is_percent, PERCENT)
         for name in ("train_accuracy", "test_accuracy"):
-            require(self, name, lambda v: v is None or _is_percent(v), "percent in (0, 100], or None")
+            require(self, name, lambda v: v is None or is_percent(v), f"{PERCENT}, or None")
         for name in LOSSES:
             require(self, name, lambda v: v is None or _is_loss(v), "nats, at least 0, or None")
         require(
@@ -67,6 +70,12 @@ class Reported:
             lambda v: isinstance(v, tuple) and all(isinstance(c, Curve) for c in v),
             "a tuple of Curve(...)",
         )
+        for name in (*ACCURACIES, *LOSSES):
+            own, curve = getattr(self, name), getattr(self.curves[0], name) if self.curves else ()
+            if own is not None and curve and abs(own - curve[-1]) > 1e-9:
+                raise DefinitionError(
+                    f"Reported.{name} is {own!r}, and its curve ends with {curve[-1]!r}; expected the figure of the last epoch"
+                )
         require(self, "announces", lambda v: v in ("last", "best"), "'last' or 'best'")
         if self.announces == "best" and self.best_validation_accuracy is None:
             raise DefinitionError(
@@ -76,6 +85,8 @@ class Reported:
     @classmethod
     def of_curves(cls, *curves: Curve, announces: str = "last") -> Reported:
         """The figures of the last epoch of the first curve. Raises DefinitionError for a curve without validation accuracies."""
+        if not curves:
+            raise DefinitionError("Reported.of_curves got no curve; expected that of the reported run, then those of further runs")
         first = curves[0]
         if not first.validation_accuracy:
             raise DefinitionError(f"Curve {first.run!r} has no validation accuracies; expected one for each epoch")
@@ -97,10 +108,6 @@ class Reported:
         """The validation accuracy that the document's text prints."""
         best = self.best_validation_accuracy
         return best if self.announces == "best" and best is not None else self.validation_accuracy
-
-
-def _is_percent(value: object) -> bool:
-    return is_number(value) and 0 < value <= 100  # type: ignore[operator]
 
 
 def _is_loss(value: object) -> bool:

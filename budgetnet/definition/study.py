@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet.definition.checks import DefinitionError, is_count, is_number, one_of, require
+from budgetnet.definition.checks import DefinitionError, is_count, is_number, is_percent, one_of, require
 from budgetnet.definition.derivation import change, definition_hash, derive, plain
 from budgetnet.definition.experiment import Budget, Experiment
+from budgetnet.definition.reported import PERCENT
 
 Point = Mapping[str, Any]  # dotted field -> value, in the order of the study's space
 
@@ -85,7 +86,7 @@ class ReportedAt:
 
     def __post_init__(self) -> None:
         require(self, "point", one_of(tuple), "a tuple of values, one for each field of the space")
-        require(self, "accuracy", lambda v: is_number(v) and 0 < v <= 100, "percent in (0, 100]")
+        require(self, "accuracy", is_percent, PERCENT)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from budgetnet.convergence import LAST
 from budgetnet.definition import Conclusion
+from budgetnet.definition.study import stored
 from budgetnet.diagnostics.record import Diagnostics, Weights, confused_pairs
 from budgetnet.report.collect import Row, counted
 from budgetnet.report.markup import badge, cell, table
+from budgetnet.report.sweep_tables import value_word
 from budgetnet.report.tables import NOTHING, markdown_table, signed
 from budgetnet.study_results import PointRecord, StudyRecord
-from budgetnet.verdict import compare
+from budgetnet.verdict import ROUNDING, compare
 
 INTRO = (
     "Sentences in our words. A comparison holds if the 95 % interval of every difference (Welch) is on the claimed side, "
@@ -71,11 +74,14 @@ def _compared(conclusion: Conclusion, rows: Mapping[str, Row]) -> Answer:
     apart = [f"{a.experiment.name} and {b.experiment.name}" for a, b in pairs if a.place != b.place]
     if apart:
         return Answer("cannot say yet", f"results of two machines: {', '.join(apart)}")
+    same = [f"{a.experiment.name} and {b.experiment.name}" for a, b in pairs if a.experiment.runs_name == b.experiment.runs_name]
+    if same:
+        return Answer("cannot say yet", f"the same runs: {', '.join(same)}")
     words, said, digits = [], [], DIGITS[conclusion.measure]
     for a, b in pairs:
         found = compare(figures_of(b, conclusion.measure), figures_of(a, conclusion.measure))
         if found.lower is None or found.upper is None:
-            return Answer("cannot say yet", f"fewer than two seeds of {a.experiment.name} or {b.experiment.name}")
+            return Answer("cannot say yet", f"runs of fewer than {LAST} epochs of {a.experiment.name} or {b.experiment.name}")
         words.append(_side(conclusion, found.lower, found.upper))
         interval = f"{signed(found.lower, digits)} … {signed(found.upper, digits)}"
         said.append(f"{a.experiment.name} − {b.experiment.name}: {signed(found.difference, digits)} ({interval})")
@@ -94,11 +100,12 @@ def _pairs(conclusion: Conclusion) -> list[tuple[str, str]]:
 def _side(conclusion: Conclusion, lower: float, upper: float) -> str:
     """'for', 'against' or 'open': where the interval of first minus second lies."""
     if conclusion.claim == "within":
-        outside = lower > conclusion.margin or upper < -conclusion.margin
-        return "against" if outside else "for" if -conclusion.margin <= lower and upper <= conclusion.margin else "open"
+        margin = conclusion.margin + ROUNDING
+        outside = lower > margin or upper < -margin
+        return "against" if outside else "for" if -margin <= lower and upper <= margin else "open"
     if conclusion.claim == "lower":
         lower, upper = -upper, -lower
-    return "for" if lower > 0 else "against" if upper < 0 else "open"
+    return "for" if lower > ROUNDING else "against" if upper < -ROUNDING else "open"
 
 
 # --- the closer look at one run ---------------------------------------------------------------------------------------
@@ -107,13 +114,16 @@ def _side(conclusion: Conclusion, lower: float, upper: float) -> str:
 def _looked_at(conclusion: Conclusion, rows: Mapping[str, Row]) -> Answer:
     records = {name: rows[name].diagnostics for name in conclusion.first if name in rows}
     found = [record for record in records.values() if record is not None]
-    if not found:
-        return Answer("cannot say yet", f"no run was looked at: budgetnet inspect {conclusion.first[0]}")
+    missing = [name for name in conclusion.first if records.get(name) is None]
+    if missing:
+        return Answer("cannot say yet", f"no run was looked at: budgetnet inspect {missing[0]}")
     if conclusion.measure == "confused":
         return _most_confused(conclusion, found[0])
     fits = around_zero if conclusion.measure == "weights around 0" else normal
     counts = [_counted(record, fits) for record in found]
     good, total = (sum(numbers) for numbers in zip(*counts, strict=True))
+    if not total:
+        return Answer("cannot say yet", f"no tensor of {FEWEST} weights or more")
     said = "; ".join(f"{record.experiment}: {a} of {b} tensors" for record, (a, b) in zip(found, counts, strict=True))
     return Answer("indicated" if good > total / 2 else "not indicated", said)
 
@@ -153,15 +163,16 @@ def _searched(conclusion: Conclusion, studies: Mapping[str, StudyRecord]) -> Ans
     if study is None or study.best_point is None or study.left:
         return Answer("cannot say yet", f"the search is not finished: budgetnet sweep {name}")
     best = study.best_point
-    claimed = next((point for point in study.complete if tuple(point.point.values()) == conclusion.point), None)
+    values = tuple(map(stored, conclusion.point))
+    claimed = next((p for p in study.complete if tuple(p.point.get(axis.field) for axis in study.axes) == values), None)
     beside = f"; the document's point: {_valued(claimed)}" if claimed is not None and claimed is not best else ""
     said = f"best: {_valued(best)}{beside}; {counted(len(study.seeds), 'seed')} a point"
-    return Answer("indicated" if claimed is best else "not indicated", said)
+    return Answer("indicated" if claimed is not None and claimed.value == best.value else "not indicated", said)
 
 
 def _valued(point: PointRecord) -> str:
     """'batch_size 32, epochs 4: 98.49 %'."""
-    values = ", ".join(f"{field.rpartition('.')[2]} {value:g}" for field, value in point.point.items())
+    values = ", ".join(f"{field.rpartition('.')[2]} {value_word(value)}" for field, value in point.point.items())
     return f"{values}: {point.value:.2f} %"
 
 

@@ -86,7 +86,7 @@ def validation_sentence(rows: Sequence[Row]) -> str:
 def tiles(rows: Sequence[Row]) -> str:
     """What exists at a glance: how many have results, the verdicts, the hardware."""
     having = [row for row in rows if row.results]
-    runs = counted(sum(len(row.results) for row in having), "finished run")
+    runs = counted(sum({row.experiment.runs_name: len(row.results) for row in having}.values()), "finished run")
     others = Counter(row.status.split(" ")[0] for row in rows if not row.results)
     aims = Counter(row.aim.word for row in having if row.aim.aim is not None)
     reports = Counter(row.reproduction.word for row in having if row.reproduction.reported is not None)

@@ -30,7 +30,9 @@ def curve_text(row: Row) -> str:
     words = [verdict.word for verdict in curve_verdicts(row)]
     if "indicated" in words:
         return NOTHING
-    return f"inside at {words.count('reproduced')} of {counted(len(words), 'epoch')}"
+    printed, run = len(reported.curves[0].validation_accuracy), len(row.results[0].epochs)
+    more = f" (the document has {printed}, ours have {run})" if printed != run else ""
+    return f"inside at {words.count('reproduced')} of {counted(len(words), 'epoch')}{more}"
 
 
 def curve_verdicts(row: Row) -> list[ReproductionVerdict]:
@@ -83,12 +85,12 @@ def html(rows: Sequence[Row]) -> str:
         for title, text in zip(COLUMNS[1:], texts[1:], strict=True):
             bold = text.startswith("**")
             content = f"<b>{escape(text.strip('*'))}</b>" if bold else escape(text)
-            cells.append(cell(content, "num" if title in RIGHT else ""))
+            cells.append(cell(content, "num" if title in RIGHT else "brief"))
         cells[3] = cell(word(row.reproduction), "words")
         cells[6] = cell(word(row.best_reproduction), "words")
         shown.append("".join(cells))
     columns = [(escape(title), "num" if title in RIGHT else "") for title in COLUMNS]
-    return f'<h2 id="reproduction">Reproduction, like with like</h2>\n<p>{INTRO}</p>\n{table(columns, shown)}'
+    return f'<h2 id="reproduction">Reproduction, like with like</h2>\n<p>{INTRO}</p>\n{table(columns, shown, "wrapped")}'
 
 
 def word(found: ReproductionVerdict) -> str:

@@ -39,7 +39,7 @@ def heat_map(study: StudyRecord) -> bytes:
         x, y = columns.index(value_across), rows.index(value_down)
         colour = FAILED if point.value is None else colours.of(point.value)
         axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=1.5))
-        text = f"{point.value:.2f}" if point.value is not None else "failed" if point.state == "failed" else "…"
+        text = f"{point.value:.2f}" if point.value is not None else point.state
         axes.text(
             x,
             y,
@@ -80,7 +80,8 @@ def scatter(study: StudyRecord) -> bytes:
             continue
         where = (point.point[first.field], point.point[second.field])
         if point.value is None:
-            axes.plot(*where, marker="x", color=FAILED, ms=7, ls="none")
+            if point.state == "failed":
+                axes.plot(*where, marker="x", color=FAILED, ms=7, ls="none")
             continue
         edge, size = (BEST, 11) if point.number == study.best else ("white", 8)
         axes.plot(*where, marker="o", color=colours.of(point.value), ms=size, mec=edge, mew=1.8, ls="none")
@@ -161,6 +162,8 @@ def dots(study: StudyRecord) -> bytes:
         if point.value is not None:
             edge = BEST if point.number == study.best else "white"
             axes.plot([point.value], [y], "o", color=STEP, ms=9, mec=edge, mew=2)
+        else:
+            axes.text(0.01, y, point.state, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5, color=INK)
         if figure_of_source is not None:
             axes.plot([figure_of_source], [y], "D", color=AIM, ms=6.5, mec="white")
     axes.set_ylim(len(rows) - 0.4, -0.6)

@@ -95,9 +95,14 @@ def lines(study: StudyRecord) -> list[Line]:
         found.append(Line(
             tuple(value_word(value) for value in key) if point.point else (NOTHING,) * len(study.axes), ours(point),
             str(ranks.get(point.number, NOTHING)), percent(reported.get(key)), str(theirs.get(key, NOTHING)),
-            point.reason or "" if point.state in ("complete", "failed") else point.state, point.number == study.best,
+            _note(point), point.number == study.best,
         ))  # fmt: skip
     return found
+
+
+def _note(point: PointRecord) -> str:
+    """What became of a point without a value: its state, and why it failed."""
+    return "" if point.state == "complete" else ": ".join(filter(None, (point.state, point.reason)))
 
 
 def ordered(study: StudyRecord) -> Sequence[PointRecord]:
@@ -157,7 +162,7 @@ def placed(study: StudyRecord) -> dict[tuple[Any, ...], PointRecord]:
 
 def _cell(study: StudyRecord, point: PointRecord | None) -> str:
     if point is None or point.value is None:
-        return NOTHING if point is None else "…" if point.state in ("running", "waiting") else "failed"
+        return NOTHING if point is None else point.state
     return percent(point.value) + (f" {BEST}" if point.number == study.best else "")
 
 

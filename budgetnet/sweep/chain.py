@@ -75,12 +75,14 @@ class Chain:
             earlier = [folder.parent / one.name for one in before(study, known)[:-1]]
             search = Search(trials, folder, told, self.settings.keep_weights, earlier, device)
             workers = workers_for(len(trials.groups) * len(seeds), device, self.settings.workers)
-            search.run(
-                lambda supply: run_supplied(supply, options, workers, ConsoleProgress()), lambda line: self.say(f"{study.name}  {line}")
-            )
+            try:
+                search.run(
+                    lambda supply: run_supplied(supply, options, workers, ConsoleProgress()), lambda line: self.say(f"{study.name}  {line}")
+                )
+            finally:  # an interrupted sweep leaves no trial that is called running
+                record = study_record(trials, fixed, store.recorded, device, ended=True)
+                write_record(folder, record)
             self.failures += search.failures
-            record = study_record(trials, fixed, store.recorded, device)
-        write_record(folder, record)
         if not record.left and record.best_point is not None:
             self.best[study.name] = point_of(study, record.best_point.point)
         return record

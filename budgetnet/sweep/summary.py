@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 STATES = {"COMPLETE": "complete", "FAIL": "failed", "PRUNED": "failed", "RUNNING": "running", "WAITING": "waiting"}
 
 
-def study_record(trials: Trials, fixed: Point, storage: str, device: str) -> StudyRecord:
-    """The study as its trials are now. ``fixed`` are the values that earlier studies chose."""
+def study_record(trials: Trials, fixed: Point, storage: str, device: str, ended: bool = False) -> StudyRecord:
+    """The study as its trials are now. ``fixed`` are the values that earlier studies chose; ``ended``: this process searches no longer."""
     study, base = trials.study, trials.base
-    points = tuple(_point(trials, trial) for trial in trials.tickets().values())
+    points = tuple(_point(trials, trial, ended) for trial in trials.tickets().values())
     best = best_of(points)
     return StudyRecord(
         name=study.name, digest=trials.digest, sampler=study.sampler, axes=tuple(_axis(field, study) for field in study.fields),
@@ -51,9 +51,11 @@ def best_of(points: tuple[PointRecord, ...]) -> PointRecord | None:
     return min(complete, key=lambda p: (-(p.value or 0.0), p.point.get(EPOCHS, 0), p.number), default=None)
 
 
-def _point(trials: Trials, trial: FrozenTrial) -> PointRecord:
+def _point(trials: Trials, trial: FrozenTrial, ended: bool) -> PointRecord:
     attributes: Mapping[str, Any] = trial.user_attrs
     state = STATES[trial.state.name]
+    if state == "running" and not trials.is_running(trial, ended):
+        state = "interrupted"
     told = state in ("complete", "failed")
     return PointRecord(
         number=trial.number, state=state, point=trials.stored_point(trial) or {}, value=trial.value if state == "complete" else None,

@@ -193,6 +193,10 @@ class Trials:
                     owner = (self._before[index] if still_held else None) or NOBODY
                     self._store.storage.set_trial_user_attr(self._trial_id(tickets[index]), OWNER, owner)
 
+    def is_running(self, trial: FrozenTrial, ended: bool = False) -> bool:
+        """Whether a process that may be alive works on a claimed trial; ``ended``: this process no longer works on any."""
+        return any(may_be_alive(owner) and not (ended and owner == self._me) for owner in _holders(trial))
+
     def others(self) -> dict[Owner, int]:
         """The processes, other than this one, that hold trials, and how many each."""
         from optuna.trial import TrialState
