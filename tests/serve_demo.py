@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -67,8 +68,15 @@ def broken_predictor():
     raise ArtifactError("the artifact is damaged; compile it again")
 
 
-def deadly_predictor():
-    os._exit(7)
+def breakable_predictor():
+    """Cannot be loaded as long as a file exists."""
+    return broken_predictor() if os.path.exists(os.environ["BROKEN_FLAG"]) else slow_predictor()
+
+
+def gpu_predictor():
+    """Its first class is named like the GPU that its process may use."""
+    names = (os.environ["CUDA_VISIBLE_DEVICES"], *map(str, range(1, 10)))
+    return Predictor(Session(), dataclasses.replace(CONTRACT, class_names=names), 256)
 
 
 def no_test_set():
@@ -145,16 +153,18 @@ def run(coroutine):
 @contextlib.contextmanager
 def server(*offers, settings=DEFAULTS, stream=None) -> Iterator[tuple[str, int, object]]:
     """A real server in a thread of this process: its host, its port, and uvicorn's object."""
-    from budgetnet.serve.http.server import GracefulServer
-    from budgetnet.serve.http.sockets import bind
+    import uvicorn
+
+    from budgetnet.serve.server import _config
+    from budgetnet.serve.sockets import listen
 
     log = Log("json", stream or io.StringIO())
     app = Application(Models([Served(one) for one in offers or (offer(),)]), settings, log)
-    sockets = bind("127.0.0.1", 0)
+    sockets = listen("127.0.0.1", 0)
     port = sockets[0].getsockname()[1]
     ready = threading.Event()
     app.state.when_ready.append(ready.set)
-    running = GracefulServer(app, settings)
+    running = uvicorn.Server(_config(app, settings))
     thread = threading.Thread(target=running.run, args=(sockets,))
     thread.start()
     try:

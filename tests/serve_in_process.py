@@ -67,10 +67,12 @@ class InProcess:
 
     async def _asked(self, body: bytes, headers: list[tuple[bytes, bytes]], query: str) -> Answer:
         sent: list[dict[str, Any]] = []
-        messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+        messages: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> dict[str, Any]:
-            return next(messages, {"type": "http.disconnect"})
+            if not messages:
+                await asyncio.Event().wait()  # the client stays connected
+            return messages.pop()
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)

@@ -4,8 +4,11 @@ import configparser
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -185,3 +188,55 @@ def test_the_health_check_works(tmp_path):
     assert subprocess.run(asked, capture_output=True, check=False).returncode == 1
     with serving(tmp_path, port=port):
         assert subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture
+def proxy(address, tmp_path):
+    """The documented nginx in front of the server, with its address; its header timeout is shortened to a second."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if nginx is None:
+        pytest.skip("nginx is not installed")
+    (content,) = [content for language, content in blocks() if language == "nginx"]
+    port = free_port()
+    folders = "".join(f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    for before, after in (
+        ("listen 80;", f"listen 127.0.0.1:{port};"),
+        ("127.0.0.1:8000", address),
+        ("client_header_timeout 10s", "client_header_timeout 1s"),
+        ("http {", f"http {{\naccess_log off;\n{folders}"),
+    ):
+        assert before in content
+        content = content.replace(before, after)
+    (tmp_path / "nginx.conf").write_text(content)
+    settings = f"daemon off; pid {tmp_path}/nginx.pid; error_log stderr;"
+    process = subprocess.Popen([nginx, "-p", tmp_path, "-c", "nginx.conf", "-g", settings], stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                assert process.poll() is None, process.stderr.read()
+                time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def test_nginx_in_front_forwards_predictions_and_bounds_slow_and_large_requests(proxy):
+    def status(path, body=None, kind="application/octet-stream"):
+        request = urllib.request.Request(f"http://127.0.0.1:{proxy}{path}", body, {"Content-Type": kind})
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert status("/") == 200
+    assert status("/v1/predict", picture(), "image/png") == 200
+    assert status("/v1/predict", bytes(9 * 2**20)) == 413
+    assert status("/metrics") == 403
+    with socket.create_connection(("127.0.0.1", proxy), timeout=PATIENCE) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: t\r\nX-Slow:")
+        assert slow.recv(1000)[:12] in (b"", b"HTTP/1.1 408")  # closed, though more could have come

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from budgetnet.serve.http.sockets import AddressError, address_of, bind
+from budgetnet.serve.sockets import AddressError, address_of, listen
 
 
 def closed(sockets):
@@ -14,7 +14,7 @@ def closed(sockets):
 
 
 def test_any_free_port_is_one_for_all_addresses():
-    sockets = bind("localhost", 0)
+    sockets = listen("localhost", 0)
     try:
         ports = {one.getsockname()[1] for one in sockets}
         assert len(ports) == 1
@@ -25,7 +25,7 @@ def test_any_free_port_is_one_for_all_addresses():
 
 @pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "http://127.0.0.1:"), ("0.0.0.0", "http://127.0.0.1:")])
 def test_the_address_is_one_that_a_browser_can_open(host, shown):
-    sockets = bind(host, 0)
+    sockets = listen(host, 0)
     try:
         assert address_of(sockets).startswith(shown)
     finally:
@@ -33,12 +33,11 @@ def test_the_address_is_one_that_a_browser_can_open(host, shown):
 
 
 def test_a_port_in_use_is_a_sentence():
-    taken = bind("127.0.0.1", 0)
+    taken = listen("127.0.0.1", 0)
     try:
         port = taken[0].getsockname()[1]
-        taken[0].listen()
         with pytest.raises(AddressError, match=f"port {port} of 127.0.0.1 is in use already; .* choose another with --port"):
-            bind("127.0.0.1", port)
+            listen("127.0.0.1", port)
     finally:
         closed(taken)
 
@@ -54,16 +53,16 @@ def test_a_port_in_use_is_a_sentence():
 )
 def test_a_host_that_is_not_here_is_a_sentence(host, sentence):
     with pytest.raises(AddressError, match=sentence):
-        bind(host, 0)
+        listen(host, 0)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may use every port")
 def test_a_port_for_others_is_a_sentence():
     with pytest.raises(AddressError, match=r"port 80 of 127.0.0.1 may not be used by you"):
-        bind("127.0.0.1", 80)
+        listen("127.0.0.1", 80)
 
 
 def test_nothing_is_left_open_where_one_address_cannot_be_used(monkeypatch):
     taken = socket.create_server(("127.0.0.1", 0))
     with taken, pytest.raises(AddressError):
-        bind("localhost", taken.getsockname()[1])
+        listen("localhost", taken.getsockname()[1])

@@ -18,17 +18,15 @@ SERVER = """
 import sys
 from tests import serve_demo
 from budgetnet.inference.errors import InferenceError
-from budgetnet.serve.http.sockets import bind
-from budgetnet.serve.http.workers import WorkersError
-from budgetnet.serve.running import run
+from budgetnet.serve.server import run
 from budgetnet.serve.settings import Settings
+from budgetnet.serve.sockets import listen
 
 if __name__ == "__main__":
     offer = serve_demo.offer(load=getattr(serve_demo, sys.argv[1]))
-    say = lambda line: print(line, file=sys.stderr, flush=True)
     try:
-        run([offer], Settings(drain=0.2), bind("127.0.0.1", 0), 2, sys.argv[2:], say)
-    except (InferenceError, WorkersError) as error:
+        run([offer], Settings(), listen("127.0.0.1", 0), 2, sys.argv[2:])
+    except InferenceError as error:
         sys.exit(f"{type(error).__name__}: {error}")
 """
 
@@ -110,7 +108,7 @@ def test_a_worker_that_dies_is_replaced(started):
     before = workers_of(process)
     os.kill(before[0], signal.SIGKILL)
     wait_for(lambda: len(set(workers_of(process)) - set(before)) == 1)
-    wait_for(lambda: "is replaced" in log.read_text())
+    wait_for(lambda: "a worker died and is replaced" in log.read_text())
     assert [predict(port, digit) for digit in range(10)] == list(range(10))
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
@@ -139,19 +137,45 @@ def test_a_model_that_no_worker_can_open_is_one_sentence(started):
     assert said == ["InferenceError: the artifact is damaged; compile it again"]
 
 
-def test_workers_that_die_at_once_are_not_replaced_for_ever(started):
-    process, _, log = started("deadly_predictor", waits=False)
-    assert process.wait(120) == 1
-    assert "WorkersError: the workers die as soon as they are started, the last with exit status 7" in log.read_text()
+def test_sigterm_to_one_worker_leaves_the_port_open(started):
+    process, port, _ = started()
+    before = workers_of(process)
+    os.kill(before[0], signal.SIGTERM)
+    wait_for(lambda: len(set(workers_of(process)) - set(before)) == 1 and before[0] not in workers_of(process))
+    assert [predict(port, digit) for digit in range(10)] == list(range(10))
+
+
+def test_a_replacement_that_cannot_load_leaves_the_others_serving(started, tmp_path, monkeypatch):
+    flag = tmp_path / "broken"
+    monkeypatch.setenv("BROKEN_FLAG", str(flag))
+    process, port, log = started("breakable_predictor")
+    flag.touch()
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    wait_for(lambda: "a replaced worker could not start: the artifact is damaged" in log.read_text())
+    assert predict(port, 4) == 4
+    flag.unlink()
+    wait_for(lambda: len(workers_of(process)) == 2)
+    assert process.poll() is None
+
+
+def test_sigterm_while_the_workers_start_ends_them(started):
+    process, _, log = started(waits=False)
+    wait_for(lambda: len(workers_of(process)) == 2)
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    assert "Traceback" not in log.read_text()
 
 
 def test_each_worker_sees_one_gpu(started):
-    process, _, _ = started("slow_predictor", "4", "GPU-x")
-    seen = set()
-    for pid in workers_of(process):
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        seen |= {line for line in environment if line.startswith(b"CUDA_VISIBLE_DEVICES=")}
-    assert seen == {b"CUDA_VISIBLE_DEVICES=4", b"CUDA_VISIBLE_DEVICES=GPU-x"}
+    _, port, _ = started("gpu_predictor", "4", "GPU-x")
+    seen = wait_for(lambda: _gpus_seen(port))
+    assert seen == {"4", "GPU-x"}
+
+
+def _gpus_seen(port):
+    """The GPUs that two workers name as a class, once both have answered."""
+    seen = {json.loads(get(port, "/v1/models"))["models"][0]["classes"][0] for _ in range(20)}
+    return seen if len(seen) == 2 else None
 
 
 def test_its_temporary_folder_is_gone_afterwards(started):

@@ -48,7 +48,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connections", type=positive, default=1000, metavar="N", help="open at once, of each worker (default: 1000)")
     parser.add_argument("--max-body", type=size, default=8 * 2**20, metavar="SIZE", help="bytes of a request, such as 500K (default: 8M)")
     parser.add_argument(
-        "--timeout", type=seconds, default=10.0, metavar="SECONDS", help="in which a request must have arrived (default: 10)"
+        "--timeout", type=seconds, default=10.0, metavar="SECONDS", help="in which the body of a request must have arrived (default: 10)"
     )
     parser.add_argument(
         "--grace", type=seconds, default=30.0, metavar="SECONDS", help="in which accepted requests are finished at the end (default: 30)"

@@ -36,20 +36,18 @@ def serve(arguments: Namespace, catalogue: Catalogue) -> int:
     lacking = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if lacking:
         return complain(f"serving needs {', '.join(lacking)}, which is not installed: pip install 'budgetnet[serve]'", OTHER)
-    from budgetnet.serve.http.gpus import gpus
-    from budgetnet.serve.http.sockets import AddressError, bind
-    from budgetnet.serve.http.workers import WorkersError
-    from budgetnet.serve.running import run
+    from budgetnet.serve.server import gpus, run
+    from budgetnet.serve.sockets import AddressError, listen
 
     experiments = catalogue.select(list(dict.fromkeys([*arguments.names, *arguments.models])) or [DEFAULT])
     sockets: list[socket.socket] = []
     try:
         settings = _settings(arguments)
-        sockets = bind(arguments.host, arguments.port)
+        sockets = listen(arguments.host, arguments.port)
         found = gpus() if arguments.device != "cpu" else []
         offers = _offers(experiments, arguments, "cuda" if found or arguments.device == "cuda" else "cpu")
-        run(offers, settings, sockets, arguments.workers or max(1, len(found)), found, _say)
-    except (AddressError, KeyFileError, WorkersError, WeightsError, ResultError, InferenceError) as error:
+        run(offers, settings, sockets, arguments.workers or max(1, len(found)), found)
+    except (AddressError, KeyFileError, WeightsError, ResultError, InferenceError) as error:
         return complain(error, OTHER)
     finally:
         for one in sockets:

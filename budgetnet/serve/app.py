@@ -79,6 +79,8 @@ class Application:
                 await preparing
             batcher.close()
             decoders.close()
+            for close in self.state.when_ended:
+                close()
 
     async def _prepare(self, batcher: Batcher) -> None:
         try:

@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from budgetnet.serve.asgi import Gone
 from budgetnet.serve.jobs import Answer, Batch, Images, Job, Waiting
 from budgetnet.serve.models import Served
 from budgetnet.serve.refusal import Refusal, busy, failed, shutting_down
@@ -49,12 +48,12 @@ class Batcher:
     def waiting(self) -> int:
         return self._waiting.images
 
-    def submit(self, model: Served, images: Images, gone: Callable[[], bool] | None = None, watched: bool = True) -> asyncio.Future[Answer]:
-        """The answer's future; it gets a Refusal where the model fails. Raises Refusal where the queue is full.
+    def submit(self, model: Served, images: Images, watched: bool = True) -> asyncio.Future[Answer]:
+        """Return the answer's future, which gets a Refusal if the model fails. Raises Refusal if the queue is full.
 
-        ``gone`` tells whether its client is; then it is not computed, and the future gets Gone.
+        Images whose future has been cancelled are not computed.
         """
-        job = Job(model, images, self._loop.create_future(), gone, watched)
+        job = Job(model, images, self._loop.create_future(), watched)
         with self._changed:
             waiting = self._waiting.images
             if waiting and waiting + job.number > self._limit:
@@ -97,7 +96,7 @@ class Batcher:
             if self._busy:
                 return  # the thread takes it
             waiting = self._waiting.images
-            batch = self._take()
+            batch = self._waiting.take()
             if batch is None:
                 return
             if self._expected(batch.model, waiting) > self._inline:
@@ -130,16 +129,6 @@ class Batcher:
         speed = self._speeds.get(model)
         return float("inf") if speed is None else speed.expect(images)
 
-    # --- on either ----------------------------------------------------------------------------------------------------
-
-    def _take(self) -> Batch | None:
-        """The next batch; whoever is dropped on the way hears of it on the event loop. Only with the lock."""
-        batch = self._waiting.take()
-        if self._waiting.dropped:
-            dropped, self._waiting.dropped = self._waiting.dropped, []
-            self._loop.call_soon_threadsafe(_drop, dropped)
-        return batch
-
     # --- on the thread ------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
@@ -152,7 +141,7 @@ class Batcher:
 
     def _next(self) -> Batch | None:
         with self._changed:
-            batch = self._handed or (None if self._closed else self._take())
+            batch = self._handed or (None if self._closed else self._waiting.take())
             while batch is None:
                 if self._closed:
                     return None
@@ -161,11 +150,6 @@ class Batcher:
                 batch = self._handed
             self._handed = None
             return batch
-
-
-def _drop(jobs: list[Job]) -> None:
-    for job in jobs:
-        job.fail(Gone())
 
 
 def _computed(batch: Batch) -> tuple[Results | Refusal, float]:

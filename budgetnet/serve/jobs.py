@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ class Answer(NamedTuple):
 
 
 class Job:
-    """A request's images and where its answer goes. ``gone`` tells whether its client is; ``taken`` images are in batches already.
+    """A request's images and the future of its answer, which is cancelled if the client disconnects. ``taken`` images are in batches.
 
     ``watched`` is false for what the server asks itself: it is not counted.
     """
@@ -36,7 +35,6 @@ class Job:
         "computed",
         "digits",
         "future",
-        "gone",
         "images",
         "model",
         "number",
@@ -47,10 +45,8 @@ class Job:
         "watched",
     )
 
-    def __init__(
-        self, model: Served, images: Images, future: asyncio.Future[Answer], gone: Callable[[], bool] | None, watched: bool = True
-    ) -> None:
-        self.model, self.images, self.future, self.gone, self.watched = model, images, future, gone, watched
+    def __init__(self, model: Served, images: Images, future: asyncio.Future[Answer], watched: bool = True) -> None:
+        self.model, self.images, self.future, self.watched = model, images, future, watched
         self.number, self.taken = len(images), 0
         self.since, self.started, self.computed = time.perf_counter(), 0.0, 0.0
         self.digits: list[int] = []
@@ -58,7 +54,7 @@ class Job:
 
     @property
     def wanted(self) -> bool:
-        return not (self.future.done() or (self.gone is not None and self.gone()))
+        return not self.future.done()
 
     def add(self, digits: list[int], probabilities: list[list[float]], seconds: float) -> None:
         """A part's results, in order; with the last one the request is answered."""
@@ -100,13 +96,11 @@ def as_floats(images: Images) -> Images:
 class Waiting:
     """The jobs that wait, by model; the models take turns, and so do the jobs that are larger than a batch.
 
-    ``images`` is how many wait; ``dropped`` jobs were not computed, since their clients are gone. Not for several threads at
-    once: the batcher has the lock.
+    ``images`` is how many wait. Not thread-safe: the batcher has the lock.
     """
 
     def __init__(self) -> None:
         self.images = 0
-        self.dropped: list[Job] = []
         self._queues: dict[Served, deque[Job]] = {}
 
     def add(self, job: Job) -> None:
@@ -135,7 +129,6 @@ class Waiting:
             left = job.number - job.taken
             if not job.wanted:
                 self.images -= left
-                self.dropped.append(job)
                 continue
             if not job.taken:
                 job.started = now

@@ -7,6 +7,7 @@ environment variable PROMETHEUS_MULTIPROC_DIR is set before it is imported.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -19,7 +20,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )  # fmt: skip
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from budgetnet.serve.jobs import Batch
 from budgetnet.serve.models import Models
@@ -29,6 +30,16 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 ROUTES = frozenset({"/", "/docs", "/healthz", "/metrics", "/openapi.json", "/readyz", "/v1/gallery", "/v1/models", "/v1/predict"})
 SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 IMAGES = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+def forget_dead_workers() -> None:
+    """Remove the live gauges of workers that have died, from the folder that all of them share."""
+    for file in Path(os.environ[SHARED]).glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid)
 
 
 class Metrics:

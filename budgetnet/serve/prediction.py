@@ -26,7 +26,7 @@ from budgetnet.serve.guards.headers import API
 from budgetnet.serve.guards.keys import Keys
 from budgetnet.serve.jobs import Answer, Images
 from budgetnet.serve.models import Models, Served
-from budgetnet.serve.reading import Reader
+from budgetnet.serve.reading import LAST, Reader, discard
 from budgetnet.serve.refusal import invalid, shutting_down
 
 PATH = "/v1/predict"
@@ -54,7 +54,11 @@ class Predict:
             status, body, more = refusal.status, refusal.body, refusal.headers
         length = (b"content-length", b"%d" % len(body))
         await send({"type": "http.response.start", "status": status, "headers": [JSON, length, *API, *more]})
-        await send({"type": "http.response.body", "body": body})
+        unread = status in (413, 503) and LAST in more
+        await send({"type": "http.response.body", "body": body, "more_body": unread})
+        if unread:
+            await discard(receive)
+            await send({"type": "http.response.body", "body": b""})
         return status
 
     async def _answered(self, scope: Scope, receive: Receive) -> bytes:
@@ -73,13 +77,28 @@ class Predict:
             served = self._agreed(model, wish.model)
         wish.check_ink()
         scope["served"] = served.name, len(wish.images)
-        answer = await self._batcher.submit(served, wish.images, scope.get("gone"))
+        answer = await _answer_or_gone(self._batcher.submit(served, wish.images), receive)
         return _written(served, wish, answer, bool(wish.seen if seen is None else seen), started)
 
     def _agreed(self, query: str | None, body: str) -> Served:
         if query not in (None, body):
             raise invalid(f"the query asks for the model {query[:80]!r} and the body for {body[:80]!r}; expected one of them", "model")
         return self._models.named(body)
+
+
+async def _answer_or_gone(answer: asyncio.Future[Answer], receive: Receive) -> Answer:
+    """Wait for the model; if the client disconnects first, cancel the computation and raise Gone."""
+    await asyncio.sleep(0)  # the batcher answers most requests in this turn of the event loop
+    if not answer.done():
+        disconnected = asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait((answer, disconnected), return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                raise Gone
+        finally:
+            disconnected.cancel()
+            answer.cancel()  # has no effect on one that is done
+    return answer.result()
 
 
 def _headers(scope: Scope) -> tuple[bytes, bytes, bytes]:

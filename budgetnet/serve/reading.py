@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
-from budgetnet.serve.asgi import Gone, Receive
+from budgetnet.serve.asgi import Gone, Header, Receive
 from budgetnet.serve.refusal import Refusal, busy
 
+LINGER = 2.0  # seconds for which the rest of a refused body is read
+LAST: Header = (b"connection", b"close")
 BODIES = 32  # of the largest size that may be in memory at once
 
 
@@ -69,7 +72,15 @@ class Reader:
         return _last(Refusal(413, "too_large", told, "body"))
 
 
+async def discard(receive: Receive) -> None:
+    """Read and drop the rest of a body, because closing the connection under a sending client would lose it the answer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER):
+            while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+                pass
+
+
 def _last(refusal: Refusal) -> Refusal:
     """The rest of the body is not read: the connection cannot be used again."""
-    refusal.headers = (*refusal.headers, (b"connection", b"close"))
+    refusal.headers = (*refusal.headers, LAST)
     return refusal

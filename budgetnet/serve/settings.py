@@ -11,8 +11,8 @@ MIB = 2**20
 class Settings:
     """``queue``: images that may wait. ``max_body``: bytes of a request. ``timeout``: seconds in which a request must have arrived.
 
-    ``connections`` may be open at once. ``grace``: seconds in which accepted requests are finished at the end, ``drain`` those in
-    which new ones are still taken. ``api_key`` is wanted by ``/v1`` where there is one; ``cors_origins`` may call from a browser.
+    ``connections`` may be open at once. ``grace``: seconds in which accepted requests are finished at the end.
+    ``api_key`` is required by ``/v1`` if it is given; pages of ``cors_origins`` may call the server from a browser.
     """
 
     queue: int = 1024
@@ -20,7 +20,6 @@ class Settings:
     timeout: float = 10.0
     connections: int = 1000
     grace: float = 30.0
-    drain: float = 0.5
     api_key: bytes | None = None
     cors_origins: tuple[str, ...] = ()
     log_format: str = "json"

@@ -9,11 +9,12 @@ from budgetnet.serve.refusal import shutting_down, warming_up
 
 
 class State:
-    """``when_ready`` are called once, as soon as every model is warm."""
+    """``when_ready`` are called once, as soon as every model is warm; ``when_ended`` once the last request is answered."""
 
     def __init__(self) -> None:
         self.name = "warming_up"
         self.when_ready: list[Callable[[], None]] = []
+        self.when_ended: list[Callable[[], None]] = []
 
     def warmed(self) -> None:
         if self.name == "warming_up":

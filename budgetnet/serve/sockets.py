@@ -1,44 +1,48 @@
-"""The sockets that the server listens on, or the sentence for why it cannot."""
+"""Listening sockets for the server, with a sentence for each reason why there can be none."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import socket
 
+BACKLOG = 2048
+
 
 class AddressError(Exception):
-    """The server cannot listen there; the message says why and how to mend it."""
+    """The server cannot listen on an address; the message says why and how to mend it."""
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
-    """A socket for every address of ``host``, bound and not listening yet. Raises AddressError."""
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Return a listening socket for every address of ``host``. Raises AddressError.
+
+    All of them have the same port, also where ``port`` is 0. Listening at once makes the second of two servers on one port fail.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        told = getattr(error, "strerror", None) or error
-        raise AddressError(f"--host {host!r} is unknown ({told}); expected a name or an address of this machine") from error
+        reason = getattr(error, "strerror", None) or error
+        raise AddressError(f"--host {host!r} is unknown ({reason}); expected a name or an address of this machine") from error
     sockets: list[socket.socket] = []
-    trouble: OSError | None = None
+    skipped: OSError | None = None
     for family, _, _, _, address in dict.fromkeys(found):
         try:
-            sockets.append(_bound(family, (address[0], port, *address[2:])))
+            sockets.append(_listening(family, (address[0], port, *address[2:])))
         except OSError as error:
             if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # localhost is ::1 also where there is no IPv6
                 for other in sockets:
                     other.close()
                 raise AddressError(_sentence(host, port, error)) from error
-            trouble = error
+            skipped = error
         else:
-            port = sockets[0].getsockname()[1]  # the same for all, where any is asked for
+            port = sockets[0].getsockname()[1]
     if not sockets:
-        assert trouble is not None, "an address has a socket or a reason"
-        raise AddressError(_sentence(host, port, trouble)) from trouble
+        assert skipped is not None, "an address has a socket or a reason"
+        raise AddressError(_sentence(host, port, skipped)) from skipped
     return sockets
 
 
-def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
+def _listening(family: int, address: tuple[object, ...]) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name != "nt":
@@ -46,6 +50,7 @@ def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind(address)
+        made.listen(BACKLOG)
     except OSError:
         made.close()
         raise
@@ -64,20 +69,7 @@ def _sentence(host: str, port: int, error: OSError) -> str:
 
 
 def address_of(sockets: list[socket.socket]) -> str:
-    """Where a browser finds the server."""
+    """Return the URL at which a browser on this machine finds the server."""
     found = sockets[0].getsockname()
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(found[0], f"[{found[0]}]" if ":" in found[0] else found[0])
     return f"http://{host}:{found[1]}"
-
-
-def allow_files(number: int) -> None:
-    """Let this process have so many files and connections open, as far as the system lets it."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,1 +1,0 @@
-"""Sockets, connections and processes: uvicorn, and what it leaves to others."""
