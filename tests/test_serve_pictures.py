@@ -12,7 +12,7 @@ from PIL import Image
 
 from budgetnet.inference.digit_form import mnist_form
 from budgetnet.inference.pictures import decode_picture
-from budgetnet.serve.bodies import pictures
+from budgetnet.serve import decoding
 from budgetnet.serve.refusal import Refusal
 from tests.serve_demo import picture
 
@@ -29,14 +29,14 @@ def png_of(width, height, rows=b""):
 
 def refusal(content):
     with pytest.raises(Refusal) as found:
-        pictures.digits([(content, "file")])
+        decoding.decode_pictures([(content, "file")])
     assert found.value.field == "file"
     return found.value
 
 
 def test_a_picture_is_read_as_predict_reads_it():
     content = picture(size=(300, 200))
-    assert np.array_equal(pictures.digits([(content, "file")])[0].image, mnist_form(decode_picture(content, "x")).image)
+    assert np.array_equal(decoding.decode_pictures([(content, "file")])[0].image, mnist_form(decode_picture(content, "x")).image)
 
 
 def test_a_bomb_is_refused_by_its_size_before_it_is_unpacked():
@@ -72,30 +72,30 @@ def test_whatever_a_picture_does_to_the_arithmetic_is_its_own_fault(monkeypatch)
     def broken(_):
         raise FloatingPointError("underflow")
 
-    monkeypatch.setattr(pictures, "mnist_form", broken)
+    monkeypatch.setattr(decoding, "mnist_form", broken)
     found = refusal(picture())
     assert (found.status, "FloatingPointError" in found.message) == (422, True)
 
 
 def test_pictures_that_take_too_long_are_not_all_decoded(monkeypatch):
-    monkeypatch.setattr(pictures, "SECONDS", -1.0)
+    monkeypatch.setattr(decoding, "SECONDS", -1.0)
     found = refusal(picture())
     assert (found.status, found.code) == (413, "too_large")
 
 
 def test_784_bytes_are_pixels_unless_they_are_a_picture():
-    assert pictures.is_pixels(bytes(784))
-    assert not pictures.is_pixels(bytes(783))
-    assert not pictures.is_pixels(b"\x89PNG\r\n\x1a\n" + bytes(776))
+    assert decoding.is_pixels(bytes(784))
+    assert not decoding.is_pixels(bytes(783))
+    assert not decoding.is_pixels(b"\x89PNG\r\n\x1a\n" + bytes(776))
 
 
 def test_base64_may_have_an_address_before_it():
     for prefix in ("", "data:image/png;base64,", "data:;base64,", "data:text/plain;charset=utf-8;base64,"):
-        assert pictures.decoded(prefix + base64.b64encode(b"abc").decode(), "image") == b"abc"
+        assert decoding.decode_base64(prefix + base64.b64encode(b"abc").decode(), "image") == b"abc"
 
 
 @pytest.mark.parametrize("text", ["data:image/png,abc", "data:image/png;base64", "abc", "a===", "YQ=", "Y Q", "\x00"])
 def test_what_is_no_base64_is_a_refusal(text):
     with pytest.raises(Refusal) as found:
-        pictures.decoded(text, "image")
+        decoding.decode_base64(text, "image")
     assert (found.value.status, found.value.field) == (422, "image")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetnet.serve.bodies.rows import pixels
+from budgetnet.serve.decoding import pixels_of_rows
 from budgetnet.serve.refusal import Refusal
 
 ZEROS = [[0] * 28 for _ in range(28)]
@@ -17,36 +17,36 @@ def with_value(value, row=3, column=4, rows=ZEROS):
     return changed
 
 
-def refusal(rows, scale=None, suspicious=False):
+def refusal(rows, scale=None):
     with pytest.raises(Refusal) as found:
-        pixels(rows, "images[2]", scale, suspicious)
+        pixels_of_rows(rows, "images[2]", scale)
     assert found.value.status == 422
     return found.value
 
 
 def test_whole_numbers_are_bytes():
     rows = np.random.default_rng(0).integers(0, 256, (28, 28)).tolist()
-    image = pixels(rows, "image", None, False)
+    image = pixels_of_rows(rows, "image", None)
     assert image.dtype == np.uint8
     assert image.tolist() == rows
 
 
 @pytest.mark.parametrize("scale", [None, 255])
 def test_whole_numbers_may_be_written_as_floats(scale):
-    image = pixels(with_value(200.0), "image", scale, False)
+    image = pixels_of_rows(with_value(200.0), "image", scale)
     assert image.dtype == np.uint8
     assert image[3, 4] == 200
 
 
 def test_numbers_from_0_to_1_are_floats():
-    image = pixels(with_value(0.25), "image", 1, False)
+    image = pixels_of_rows(with_value(0.25), "image", 1)
     assert image.dtype == np.float32
     assert image[3, 4] == 0.25
-    assert pixels(with_value(1), "image", 1, False)[3, 4] == 1.0
+    assert pixels_of_rows(with_value(1), "image", 1)[3, 4] == 1.0
 
 
 def test_an_empty_image_is_no_question_of_scale():
-    assert pixels(ZEROS, "image", None, False).max() == 0
+    assert pixels_of_rows(ZEROS, "image", None).max() == 0
 
 
 @pytest.mark.parametrize("value", [1, 1.0])
@@ -58,7 +58,7 @@ def test_nothing_above_1_is_doubtful(value):
 
 
 def test_nothing_above_1_is_no_doubt_where_the_scale_is_given():
-    assert pixels(with_value(1), "image", 255, False)[3, 4] == 1
+    assert pixels_of_rows(with_value(1), "image", 255)[3, 4] == 1
 
 
 def test_a_fraction_is_doubtful_without_a_scale_and_wrong_with_255():
@@ -78,7 +78,7 @@ def test_a_fraction_is_doubtful_without_a_scale_and_wrong_with_255():
     ],
 )  # fmt: skip
 def test_what_is_no_pixel_has_its_place_named(value, told):
-    found = refusal(with_value(value), suspicious=isinstance(value, bool))
+    found = refusal(with_value(value))
     assert found.field == "images[2][3][4]"
     assert told in found.message
     assert "expected" in found.message
@@ -115,7 +115,7 @@ VALUES = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=Fals
 @given(st.lists(st.one_of(st.lists(VALUES, min_size=27, max_size=29), VALUES), min_size=27, max_size=29), st.sampled_from([None, 1, 255]))
 def test_any_rows_are_an_image_or_a_refusal(rows, scale):
     try:
-        found = pixels(rows, "image", scale, True).shape
+        found = pixels_of_rows(rows, "image", scale).shape
     except Refusal as refusal:
         found = refusal.status
     assert found in ((28, 28), 422)
@@ -126,12 +126,12 @@ def test_one_odd_value_is_taken_exactly_or_named(row, column, value):
     rows = with_value(9, 0 if row else 1, 0)
     rows[row][column] = value
     if value == int(value) and 0 <= value <= 255:
-        assert pixels(rows, "image", None, False)[row, column] == int(value)
+        assert pixels_of_rows(rows, "image", None)[row, column] == int(value)
     else:
         with pytest.raises(Refusal) as found:
-            pixels(rows, "image", None, False)
+            pixels_of_rows(rows, "image", None)
         assert found.value.field == f"image[{row}][{column}]"
 
 
 def test_rounding_above_1_is_1():
-    assert pixels(with_value(1.0000001), "image", 1, False)[3, 4] == 1
+    assert pixels_of_rows(with_value(1.0000001), "image", 1)[3, 4] == 1

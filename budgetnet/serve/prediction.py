@@ -16,14 +16,11 @@ import orjson
 from budgetnet.inference.pictures import doubt
 from budgetnet.serve.asgi import JSON, Gone, Header, Receive, Scope, Send
 from budgetnet.serve.batcher import Batcher
-from budgetnet.serve.bodies import raw
-from budgetnet.serve.bodies.kinds import OCTETS, kind_of, understood
-from budgetnet.serve.bodies.wish import Wish
 from budgetnet.serve.decoding import Decoders
-from budgetnet.serve.flags import as_flag
 from budgetnet.serve.guards.failures import as_refusal
 from budgetnet.serve.guards.headers import API
 from budgetnet.serve.guards.keys import Keys
+from budgetnet.serve.inputs import OCTETS, PredictionInput, flag, kind_of, parse, parse_octets
 from budgetnet.serve.jobs import Answer, Images
 from budgetnet.serve.models import Models, Served
 from budgetnet.serve.reading import LAST, Reader, discard
@@ -69,16 +66,16 @@ class Predict:
         body = await self._reader.read(announced, receive)
         started = time.perf_counter()
         try:
-            wish = raw.parse(body) if kind == OCTETS else await understood(kind, content_type.decode("latin-1"), body, self._decoders)
+            given = parse_octets(body) if kind == OCTETS else await parse(kind, content_type.decode("latin-1"), body, self._decoders)
         finally:
             self._reader.release(len(body))
             del body
-        if wish.model is not None:
-            served = self._agreed(model, wish.model)
-        wish.check_ink()
-        scope["served"] = served.name, len(wish.images)
-        answer = await _answer_or_gone(self._batcher.submit(served, wish.images), receive)
-        return _written(served, wish, answer, bool(wish.seen if seen is None else seen), started)
+        if given.model is not None:
+            served = self._agreed(model, given.model)
+        given.check_ink()
+        scope["served"] = served.name, len(given.images)
+        answer = await _answer_or_gone(self._batcher.submit(served, given.images), receive)
+        return _written(served, given, answer, bool(given.seen if seen is None else seen), started)
 
     def _agreed(self, query: str | None, body: str) -> Served:
         if query not in (None, body):
@@ -124,19 +121,19 @@ def _query(query: bytes) -> tuple[str | None, bool | None]:
         if name in found:
             raise invalid(f"the query has {name} twice; expected once", name)
         found[name] = value
-    return found.get("model"), as_flag(found["seen"], "seen") if "seen" in found else None
+    return found.get("model"), flag(found["seen"], "seen") if "seen" in found else None
 
 
-def _written(served: Served, wish: Wish, answer: Answer, seen: bool, started: float) -> bytes:
+def _written(served: Served, given: PredictionInput, answer: Answer, seen: bool, started: float) -> bytes:
     predictions: list[dict[str, Any]] = [
         {"digit": digit, "probabilities": probabilities} for digit, probabilities in zip(answer.digits, answer.probabilities, strict=True)
     ]
-    for prediction, form in zip(predictions, wish.forms, strict=False):
+    for prediction, form in zip(predictions, given.forms, strict=False):
         warning = None if form is None else doubt(form.warning, prediction["probabilities"], served.predictor.contract.class_names)
         if warning is not None:
             prediction["warning"] = warning
     if seen:
-        for prediction, image in zip(predictions, wish.images, strict=True):
+        for prediction, image in zip(predictions, given.images, strict=True):
             prediction["seen"] = as_text(image)
     total = time.perf_counter() - started
     milliseconds = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from budgetnet.serve.bodies.raw import PIXELS, SIDE
-from budgetnet.serve.bodies.wish import MOST_IMAGES
+from budgetnet.serve.decoding import PIXELS, SIDE
 from budgetnet.serve.document.answers import answer, errors
+from budgetnet.serve.inputs import MOST_IMAGES
 from budgetnet.serve.schemas import Predictions
 
 VERSION = "1"
