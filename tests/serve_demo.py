@@ -210,5 +210,6 @@ def read_answer(connection):
 def request_bytes(images, *, path="/v1/predict", headers=""):
     """POST of raw images, as it goes over the wire."""
     body = images.tobytes()
-    head = f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/octet-stream\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/octet-stream", f"Content-Length: {len(body)}"]
+    head = "\r\n".join([*lines, headers + "\r\n"])
     return head.encode() + body

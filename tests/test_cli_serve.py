@@ -242,6 +242,15 @@ def test_settings_are_what_was_asked_for(tmp_path):
     assert (found.api_key, found.cors_origins, found.log_format) == (b"secret-1", ("https://a.example", "https://b.example"), "text")
 
 
+def test_hosts_are_bounded_on_loopback_only():
+    def allowed(*arguments):
+        return serving._settings(build_parser().parse_args(["serve", *arguments])).allowed_hosts
+
+    assert "localhost" in allowed()
+    assert "digits.example.org" in allowed("--allowed-host", "Digits.Example.org")
+    assert allowed("--host", "0.0.0.0") == ()
+
+
 def test_the_key_may_be_in_the_environment_and_a_file_comes_first(tmp_path, monkeypatch):
     monkeypatch.setenv("BUDGETNET_API_KEY", "of-the-environment")
     assert serving._key(None) == b"of-the-environment"

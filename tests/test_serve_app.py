@@ -135,7 +135,7 @@ def test_not_ready_while_warming_up_and_while_shutting_down():
         ("GET", "/v1/predict", 405, "wrong_method", "POST"),
         ("DELETE", "/v1/predict", 405, "wrong_method", "POST"),
         ("POST", "/v1/models", 405, "wrong_method", "GET"),
-        ("POST", "/", 405, "wrong_method", "GET, HEAD"),
+        ("POST", "/", 405, "wrong_method", "GET"),
     ],
 )
 def test_other_paths_and_methods_are_errors_of_the_same_form(method, path, status, code, allow):
@@ -144,6 +144,27 @@ def test_other_paths_and_methods_are_errors_of_the_same_form(method, path, statu
     assert answer.json()["error"]["code"] == code
     if allow:
         assert set(answer.headers["allow"].split(", ")) == set(allow.split(", "))
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/v1/models", "/static/page.js"])
+def test_head_is_answered_like_get(path):
+    found, asked = got(path, method="HEAD"), got(path)
+    assert (found.status_code, found.headers["content-type"]) == (200, asked.headers["content-type"])
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("localhost:8000", 200), ("[::1]:8000", 200), ("127.0.0.1", 200), ("evil.example", 421), ("", 421)]
+)
+def test_a_foreign_host_header_is_refused(host, status):
+    async def test():
+        async with application(settings=Settings(allowed_hosts=("127.0.0.1", "localhost", "[::1]"))) as (_, client):
+            octets = {"Content-Type": "application/octet-stream", "Host": host}
+            said = await client.post("/v1/predict", content=images_of(3).tobytes(), headers=octets)
+            return said, await client.get("/v1/models", headers={"Host": host})
+
+    for answer in run(test()):
+        assert answer.status_code == status
+        assert status == 200 or answer.json()["error"]["code"] == "wrong_host"
 
 
 def test_prediction_through_the_router_is_the_same():

@@ -40,6 +40,10 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cors-origin", action="append", default=[], metavar="ORIGIN", help="a site whose pages may call the server; may be repeated"
     )
+    parser.add_argument(
+        "--allowed-host", action="append", default=[], metavar="NAME",
+        help="accept this Host header too, such as that of a proxy in front; may be repeated (default on 127.0.0.1: names of this machine)",
+    )  # fmt: skip
     parser.add_argument("--log-format", choices=("json", "text"), default="json", help="of the log on stderr (default: json)")
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import atexit
 import hashlib
 import multiprocessing
+import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -86,8 +88,16 @@ def _fits(known: Made) -> bool:
     return True
 
 
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "it is started by a server"
+    parent.join()
+    os._exit(1)
+
+
 def _compile(order: Order, root: Path) -> Made:
     """In the other process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     from budgetnet.commands.compiling import evidence
     from budgetnet.data import arrays
     from budgetnet.inference.compilation import Wish, compile_run

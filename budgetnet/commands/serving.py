@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 KEY = "BUDGETNET_API_KEY"
 DEFAULT = "step-13"
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 PACKAGES = ("fastapi", "uvicorn", "httptools", "orjson", "prometheus_client", "python_multipart")
 
 
@@ -43,6 +44,8 @@ def serve(arguments: Namespace, catalogue: Catalogue) -> int:
     sockets: list[socket.socket] = []
     try:
         settings = _settings(arguments)
+        if arguments.host not in LOOPBACK and settings.api_key is None:
+            _say(f"warning: anyone who reaches --host {arguments.host} may use the server; set a key with --api-key-file")
         sockets = listen(arguments.host, arguments.port)
         found = gpus() if arguments.device != "cpu" else []
         offers = _offers(experiments, arguments, "cuda" if found or arguments.device == "cuda" else "cpu")
@@ -71,6 +74,7 @@ def _settings(arguments: Namespace) -> Settings:
         queue=arguments.queue, max_body=arguments.max_body, timeout=arguments.timeout, connections=arguments.connections,
         grace=arguments.grace, api_key=_key(arguments.api_key_file), cors_origins=tuple(arguments.cors_origin),
         log_format=arguments.log_format,
+        allowed_hosts=(*LOOPBACK, *map(str.lower, arguments.allowed_host)) if arguments.host in LOOPBACK else (),
     )  # fmt: skip
 
 

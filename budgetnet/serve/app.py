@@ -8,19 +8,18 @@ import gc
 import logging
 import time
 from collections.abc import AsyncIterator
+from typing import cast
+
+from starlette.middleware.cors import CORSMiddleware
 
 from budgetnet.serve.asgi import App, Receive, Scope, Send
 from budgetnet.serve.batcher import Batcher
 from budgetnet.serve.decoding import Decoders
 from budgetnet.serve.gallery import Gallery
-from budgetnet.serve.guards.failures import Failures
-from budgetnet.serve.guards.headers import Headers
-from budgetnet.serve.guards.keys import Keys
-from budgetnet.serve.guards.observation import Observation
-from budgetnet.serve.guards.origins import with_origins
 from budgetnet.serve.jobs import Batch
 from budgetnet.serve.logs import Log
 from budgetnet.serve.metrics import Metrics
+from budgetnet.serve.middleware import Keys, Surroundings, host_allowed
 from budgetnet.serve.models import Models
 from budgetnet.serve.prediction import PATH, Predict
 from budgetnet.serve.reading import Reader
@@ -48,7 +47,8 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Predictions come without router and middleware, which cost more than the rest of a prediction; it comes to the same."""
-        if self._quick and scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
+        quick = self._quick and scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST"
+        if quick and host_allowed(scope, self._settings.allowed_hosts):
             started = time.perf_counter()
             status = await self._prediction()(scope, receive, send)
             self._observe_request(scope, status, time.perf_counter() - started)
@@ -105,5 +105,15 @@ class Application:
         if self._keys is not None:
             app = self._keys.around(app)
         if self._settings.cors_origins:
-            app = with_origins(app, self._settings.cors_origins)
-        return Observation(Headers(Failures(app)), self._observe_request)
+            app = cast(
+                App,
+                CORSMiddleware(
+                    app,
+                    allow_origins=self._settings.cors_origins,
+                    allow_methods=("GET", "POST"),
+                    allow_headers=("Authorization", "Content-Type", "X-API-Key"),
+                    expose_headers=("Retry-After",),
+                    max_age=600,
+                ),
+            )
+        return Surroundings(app, self._observe_request, self._settings.allowed_hosts)

@@ -17,17 +17,14 @@ from budgetnet.inference.pictures import doubt
 from budgetnet.serve.asgi import JSON, Gone, Header, Receive, Scope, Send
 from budgetnet.serve.batcher import Batcher
 from budgetnet.serve.decoding import Decoders
-from budgetnet.serve.guards.failures import as_refusal
-from budgetnet.serve.guards.headers import API
-from budgetnet.serve.guards.keys import Keys
 from budgetnet.serve.inputs import OCTETS, PredictionInput, flag, kind_of, parse, parse_octets
 from budgetnet.serve.jobs import Answer, Images
+from budgetnet.serve.middleware import API, CLOSED, Keys, as_refusal
 from budgetnet.serve.models import Models, Served
 from budgetnet.serve.reading import LAST, Reader, discard
 from budgetnet.serve.refusal import invalid, shutting_down
 
 PATH = "/v1/predict"
-CLOSED = 499  # what a log calls the status of a request whose client went before it was answered
 
 log = logging.getLogger("budgetnet.serve")
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, cast
 
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
 
 from budgetnet.serve import schemas
 from budgetnet.serve.asgi import App
@@ -20,11 +22,12 @@ from budgetnet.serve.document.page import documentation
 from budgetnet.serve.gallery import Gallery
 from budgetnet.serve.metrics import CONTENT_TYPE, Metrics
 from budgetnet.serve.models import Models
-from budgetnet.serve.pages import add_pages
 from budgetnet.serve.prediction import PATH
 from budgetnet.serve.refusal import Refusal, invalid
 from budgetnet.serve.settings import Settings
 from budgetnet.serve.state import State
+
+PAGE = Path(__file__).parent / "page"
 
 Running = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -39,7 +42,7 @@ def routes(models: Models, gallery: Gallery, metrics: Metrics, state: State, set
     _add_prediction(app, predict)
     _add_models(app, models, gallery)
     _add_probes(app, metrics, state)
-    add_pages(app)
+    _add_page(app)
     documentation(app, secured=settings.api_key is not None)
     return cast(App, app)
 
@@ -94,6 +97,14 @@ def _add_probes(app: FastAPI, metrics: Metrics, state: State) -> None:
     async def prometheus() -> Response:
         """Time in HTTP, in the queue and in the model; sizes of batches; what waits; what is served."""
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _add_page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return FileResponse(PAGE / "index.html")
+
+    app.mount("/static", StaticFiles(directory=PAGE))
 
 
 def _add_refusals(app: FastAPI) -> None:

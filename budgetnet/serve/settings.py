@@ -13,6 +13,7 @@ class Settings:
 
     ``connections`` may be open at once. ``grace``: seconds in which accepted requests are finished at the end.
     ``api_key`` is required by ``/v1`` if it is given; pages of ``cors_origins`` may call the server from a browser.
+    ``allowed_hosts``: names that the Host header may have, without a port; any if empty.
     """
 
     queue: int = 1024
@@ -22,4 +23,5 @@ class Settings:
     grace: float = 30.0
     api_key: bytes | None = None
     cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     log_format: str = "json"
