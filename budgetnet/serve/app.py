@@ -1,4 +1,4 @@
-"""The application: models, queue and routes, and what stands around them."""
+"""The ASGI application: models, batcher, routes and middleware."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = logging.getLogger("budgetnet.serve")
 
 
 class Application:
-    """An ASGI application; what it needs to answer lives as long as ``running``."""
+    """The ASGI application. Batcher and decoder threads exist while ``running``."""
 
     def __init__(self, models: Models, settings: Settings, log: Log) -> None:
         self.state = State()
@@ -46,7 +46,7 @@ class Application:
         self._guarded = self._surrounded(routes(models, self._gallery, self._metrics, self.state, settings, self._predicted, self.running))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Predictions come without router and middleware, which cost more than the rest of a prediction; it comes to the same."""
+        """Route a request. Predictions skip router and middleware, which cost more than the rest of a prediction; answers are the same."""
         quick = self._quick and scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST"
         if quick and host_allowed(scope, self._settings.allowed_hosts):
             started = time.perf_counter()
@@ -60,12 +60,12 @@ class Application:
         return self._predict
 
     async def _predicted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The same, reached through the router."""
+        """Predict, reached through the router."""
         await self._prediction()(scope, receive, send)
 
     @contextlib.asynccontextmanager
     async def running(self, _: object = None) -> AsyncIterator[None]:
-        """Queue and threads, on this event loop; the models are warmed and the gallery is computed meanwhile."""
+        """Run the batcher and the threads on this event loop; warm the models and compute the gallery in the background."""
         self._batcher = batcher = Batcher(self._settings.queue, self._observe)
         decoders = Decoders()
         self._predict = Predict(self._models, batcher, Reader(self._settings.max_body, self._settings.timeout), decoders, self._keys)
@@ -87,7 +87,7 @@ class Application:
             for model in self._models:
                 await batcher.warm(model)
             gc.collect()
-            gc.freeze()  # what is there now stays; looking at it again and again costs some percent
+            gc.freeze()  # the models stay alive: collecting them again and again costs some percent
             self.state.warmed()
             await self._gallery.compute(batcher)
         except Exception:

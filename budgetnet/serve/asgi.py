@@ -1,4 +1,4 @@
-"""The types of ASGI, and answers sent without a framework."""
+"""Types of ASGI, and responses sent without a framework."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Header = tuple[bytes, bytes]
 
 
 class Gone(Exception):
-    """The client has closed the connection; nobody waits for an answer."""
+    """The client has closed the connection."""
 
 
 JSON: Header = (b"content-type", b"application/json")
 
 
 def header(scope: Scope, name: bytes) -> bytes:
-    """The first value of a header, given in lower case; empty without it."""
+    """Return the first value of a header, given in lower case; empty without it."""
     headers: Iterable[Header] = scope["headers"]
     return next((value for key, value in headers if key == name), b"")
 

@@ -1,8 +1,8 @@
-"""From single requests to batches: what is queued is computed together, and nothing waits while there is nothing to wait for.
+"""Dynamic batching: requests that have arrived together are computed together; none waits for a batch to fill.
 
-The event loop collects the requests that arrive in one of its turns. If the model is known to be through with them in no time, they
-are computed right there, since handing them to a thread costs more than the model does. Otherwise the one inference thread gets
-them, and goes on with what has been queued meanwhile until nothing is left. The two never compute at the same time.
+The event loop collects the requests that arrive in one of its turns. A batch that is expected to take less than ``INLINE`` seconds is
+computed on the event loop, because handing it to a thread would cost more. Otherwise the inference thread computes it, and then what has
+been queued meanwhile, until the queue is empty. The two never compute at the same time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger("budgetnet.serve")
 
 
 class Batcher:
-    """One for each process, on its event loop. ``limit`` images may wait; ``observe`` is told every batch and its seconds."""
+    """The batcher of a process, on its event loop. ``limit`` images may wait; ``observe`` is called with every batch and its seconds."""
 
     def __init__(self, limit: int, observe: Observer = lambda batch, seconds: None, inline: float = INLINE) -> None:
         self._limit, self._observe, self._inline = limit, observe, inline
@@ -68,7 +68,7 @@ class Batcher:
         return job.future
 
     async def warm(self, model: Served) -> None:
-        """Run every warmed size twice: for what a backend does at first, and to learn how long it takes."""
+        """Run every batch size twice: backends initialize at the first call, and the second one is timed."""
         speed = self._speeds[model] = Speed()
         for size in (size for size in WARMED if size <= model.largest):
             blank = np.zeros((size, *model.predictor.contract.image_shape), dtype=np.uint8)
@@ -79,7 +79,7 @@ class Batcher:
             speed.learn(size, seconds)
 
     def close(self) -> None:
-        """No more requests; the thread ends after its batch, and what still waits is refused."""
+        """Stop: the thread ends after its batch, and requests that still wait are refused."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -90,7 +90,7 @@ class Batcher:
     # --- on the event loop --------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        """Compute what is waiting, or give it to the thread."""
+        """Compute the waiting requests, or hand them to the thread."""
         with self._changed:
             self._scheduled = False
             if self._busy:
@@ -125,7 +125,7 @@ class Batcher:
             speed.learn(batch.number, seconds)
 
     def _expected(self, model: Served, images: int) -> float:
-        """Seconds; a model that is not warm yet may take any time."""
+        """Return the expected seconds; infinite for a model that is not warm yet."""
         speed = self._speeds.get(model)
         return float("inf") if speed is None else speed.expect(images)
 
@@ -153,7 +153,7 @@ class Batcher:
 
 
 def _computed(batch: Batch) -> tuple[Results | Refusal, float]:
-    """What the model says, and seconds in it."""
+    """Return the predictions, or the reason why there are none, and the seconds in the model."""
     started = time.perf_counter()
     try:
         said = batch.model.predictor.predict(batch.images)

@@ -1,4 +1,4 @@
-"""The worst errors of the test set for every served model, found through the queue while there is nothing better to do."""
+"""Worst errors of the test set for every served model, computed in the background through the batcher."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("budgetnet.serve")
 
 
 class Gallery:
-    """What ``/v1/gallery`` answers; it is there as soon as it is computed."""
+    """Answers of ``/v1/gallery``; without images until they are computed."""
 
     def __init__(self, models: Models) -> None:
         self._found: dict[str, dict[str, Any]] = {one.name: _empty(one, "the test set is still being looked through") for one in models}
@@ -31,7 +31,7 @@ class Gallery:
         return self._found[served.name]
 
     async def compute(self, batcher: Batcher) -> None:
-        """Look through the test set with every model, one after the other."""
+        """Predict the test set with every model, one after the other."""
         for served in self._models:
             try:
                 images, labels = await asyncio.to_thread(served.offer.test_set)

@@ -1,4 +1,4 @@
-"""What waits for the model: requests with their images, and batches of parts of them."""
+"""Queue of the batcher: requests with their images, and batches made of parts of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Images = npt.NDArray[Any]  # (n, 28, 28), uint8 0..255 or float32 0..1
 
 
 class Answer(NamedTuple):
-    """What the model said of a request's images; seconds in the queue, and of its batches in the model."""
+    """Predictions of a request's images; seconds in the queue, and seconds of its batches in the model."""
 
     digits: list[int]
     probabilities: list[list[float]]
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
 class Job:
     """A request's images and the future of its answer, which is cancelled if the client disconnects. ``taken`` images are in batches.
 
-    ``watched`` is false for what the server asks itself: it is not counted.
+    ``watched`` is false for the server's own requests, which metrics leave out.
     """
 
     __slots__ = (
@@ -57,7 +57,7 @@ class Job:
         return not self.future.done()
 
     def add(self, digits: list[int], probabilities: list[list[float]], seconds: float) -> None:
-        """A part's results, in order; with the last one the request is answered."""
+        """Add the results of the next part; the last one completes the future."""
         self.digits += digits
         self.probabilities += probabilities
         self.computed += seconds
@@ -71,7 +71,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
-    """Images of one model that are computed together: jobs, with the first and the last place that each gives."""
+    """Images of one model that are computed together: jobs, each with the range of its images, start included and stop excluded."""
 
     model: Served
     parts: list[tuple[Job, int, int]]
@@ -79,7 +79,7 @@ class Batch:
 
     @property
     def images(self) -> Images:
-        """Bytes as long as all of them are; float32 from 0 to 1 otherwise."""
+        """Return uint8 if all images are uint8; float32 from 0 to 1 otherwise."""
         arrays = [job.images[start:stop] for job, start, stop in self.parts]
         if len(arrays) == 1:
             return arrays[0]
@@ -89,12 +89,12 @@ class Batch:
 
 
 def as_floats(images: Images) -> Images:
-    """Bytes as the predictor itself would scale them."""
+    """Return uint8 pixels as float32 from 0 to 1, scaled as the predictor does."""
     return np.multiply(images, np.float32(1 / 255), dtype=np.float32) if images.dtype == np.uint8 else images
 
 
 class Waiting:
-    """The jobs that wait, by model; the models take turns, and so do the jobs that are larger than a batch.
+    """Waiting jobs by model. Models take turns, and so do jobs larger than a batch.
 
     ``images`` is how many wait. Not thread-safe: the batcher has the lock.
     """
@@ -111,7 +111,7 @@ class Waiting:
         self.images += job.number
 
     def take(self) -> Batch | None:
-        """The next batch; None where nothing waits. What nobody wants any more is dropped here, before it is computed."""
+        """Return the next batch; None if nothing waits. Cancelled jobs are dropped."""
         while self._queues:
             model = next(iter(self._queues))
             queue = self._queues.pop(model)

@@ -1,7 +1,6 @@
-"""The server's log: one line for each request and for what happens besides, as JSON or as text. Never a body, never a key.
+"""The server's log: one line for each request and event, as JSON or as text. Bodies and keys are never logged.
 
-Lines are made and written by a thread of its own, some at a time: a terminal or a pipe that stalls does not stall the server, it
-loses lines.
+A thread formats and writes the lines: a terminal or a pipe that stalls does not stall the server, it loses lines.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ LONGEST = 200  # characters of a path
 
 
 class Log:
-    """``request`` and ``event`` cost the event loop next to nothing; ``close`` writes what is left."""
+    """``request`` and ``event`` only append to a queue; ``close`` writes the remaining lines."""
 
     def __init__(self, form: str, stream: TextIO) -> None:
         self._line = _json if form == "json" else _text
@@ -63,7 +62,7 @@ class Log:
                 if lines:
                     self._stream.write("".join(lines))
                     self._stream.flush()
-            except (OSError, ValueError):  # whoever read the log is gone
+            except (OSError, ValueError):  # the reader of the log is gone
                 return
 
 
@@ -88,12 +87,12 @@ def _text(entry: dict[str, Any]) -> str:
 
 
 def _word(value: object) -> str:
-    """One line, whatever is in it."""
+    """Escape a value to one line."""
     return orjson.dumps(value).decode()[1:-1] if isinstance(value, str) else str(value)
 
 
 class Handler(logging.Handler):
-    """Takes what libraries and the server's own parts log into the same log."""
+    """Passes records of Python's logging to the server's log."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.INFO)

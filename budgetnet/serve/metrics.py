@@ -1,7 +1,7 @@
-"""What Prometheus is told: requests, time in HTTP, in the queue and in the model, batches, and what is served.
+"""Prometheus metrics: requests, time in HTTP, in the queue and in the model, batch sizes, and served models.
 
-With several workers every one of them writes into files that ``/metrics`` of any of them adds up: prometheus_client does that where the
-environment variable PROMETHEUS_MULTIPROC_DIR is set before it is imported.
+Workers write into shared files, and ``/metrics`` of any of them adds them up: prometheus_client does that if the environment variable
+PROMETHEUS_MULTIPROC_DIR is set before it is imported.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def forget_dead_workers() -> None:
 
 
 class Metrics:
-    """One for each application."""
+    """The metrics of one application."""
 
     def __init__(self, models: Models) -> None:
         disable_created_metrics()
@@ -77,7 +77,7 @@ class Metrics:
         known.observe(seconds)
 
     def batch(self, batch: Batch, seconds: float, waiting: int) -> None:
-        """``waiting`` images are left in the queue. What the server asked itself does not count."""
+        """Record a batch; ``waiting`` images are left in the queue. The server's own requests are left out."""
         parts = [job for job, start, _ in batch.parts if start == 0 and job.watched]
         if not parts and not any(job.watched for job, _, _ in batch.parts):
             return
@@ -89,7 +89,7 @@ class Metrics:
         self._waiting.set(waiting)
 
     def text(self) -> bytes:
-        """In Prometheus's format; of all workers, where there are several."""
+        """Return the metrics in Prometheus's format, of all workers together."""
         registry = self._registry
         if SHARED in os.environ:
             registry = CollectorRegistry()

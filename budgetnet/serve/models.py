@@ -1,4 +1,4 @@
-"""What is served: networks by name, each with what is known about it."""
+"""Served models by name, with their facts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TestSet = tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]  # images (N, 1, 28, 28
 
 @dataclass(frozen=True)
 class Facts:
-    """What a client is told of a model. ``accuracy`` in percent on the test set; ``source`` says whose weights they are."""
+    """Description of a model for clients. ``accuracy`` in percent on the test set; ``source`` says whose weights they are."""
 
     name: str
     title: str
@@ -36,7 +36,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Offer:
-    """A model that can be served, from another process as well: ``load`` opens it, ``test_set`` reads what its gallery is made of.
+    """A model that can be loaded, also in another process: ``load`` returns it, ``test_set`` reads the images for its gallery.
 
     ``test_set`` raises LookupError with a sentence where there is none.
     """
@@ -47,7 +47,7 @@ class Offer:
 
 
 class Served:
-    """A model that is loaded; ``largest`` images are computed at once."""
+    """A loaded model; ``largest`` is its maximum batch size."""
 
     def __init__(self, offer: Offer) -> None:
         """Raises InferenceError where it cannot be loaded or cannot predict, or takes other images than 28×28 grey ones."""
@@ -74,7 +74,7 @@ class Served:
 
 
 class Models:
-    """The served models by name; the first is the one that a request means which names none."""
+    """The served models by name; the first is the default."""
 
     def __init__(self, served: Sequence[Served]) -> None:
         self._by_name = {one.name: one for one in served}
@@ -84,7 +84,7 @@ class Models:
         return iter(self._by_name.values())
 
     def named(self, name: str | None) -> Served:
-        """The model of this name. Raises Refusal for an unknown one."""
+        """Return the model of this name. Raises Refusal for an unknown one."""
         if name is None:
             return self.default
         found = self._by_name.get(name)

@@ -1,4 +1,4 @@
-"""``POST /v1/predict``, without a framework on the way: this is the part of the server that has to be quick."""
+"""``POST /v1/predict``, written against ASGI directly, because it has to be fast."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger("budgetnet.serve")
 
 
 class Predict:
-    """The route. It takes what an ASGI application does, never raises, and gives the status of its answer."""
+    """The route: an ASGI application that never raises and returns the status of its response."""
 
     def __init__(self, models: Models, batcher: Batcher, reader: Reader, decoders: Decoders, keys: Keys | None) -> None:
         self._models, self._batcher, self._reader, self._decoders, self._keys = models, batcher, reader, decoders, keys
@@ -96,7 +96,7 @@ async def _answer_or_gone(answer: asyncio.Future[Answer], receive: Receive) -> A
 
 
 def _headers(scope: Scope) -> tuple[bytes, bytes, bytes]:
-    """Content type, content encoding and content length, each empty where it is not given."""
+    """Return content type, content encoding and content length, each empty if it is not given."""
     kind = encoding = length = b""
     for name, value in scope["headers"]:
         if name == b"content-type":
@@ -110,7 +110,7 @@ def _headers(scope: Scope) -> tuple[bytes, bytes, bytes]:
 
 @lru_cache(64)
 def _query(query: bytes) -> tuple[str | None, bool | None]:
-    """``model`` and ``seen``. Raises Refusal for what else is in a query, which would be a misspelling."""
+    """Return ``model`` and ``seen`` of a query. Raises Refusal for other parameters, which would be misspelled."""
     found: dict[str, str] = {}
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name not in ("model", "seen"):
@@ -142,6 +142,6 @@ def _written(served: Served, given: PredictionInput, answer: Answer, seen: bool,
 
 
 def as_text(image: Images) -> str:
-    """An image's 784 pixels as base64 of bytes."""
+    """Return the 784 pixels of an image as base64."""
     whole = image if image.dtype == np.uint8 else np.rint(image * 255).astype(np.uint8)
     return base64.b64encode(whole.tobytes()).decode()

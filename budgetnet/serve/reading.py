@@ -1,4 +1,4 @@
-"""A request's body, as far as it is not too large, not too slow, and not one too many."""
+"""Read request bodies within bounds of size, time and total memory."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ BODIES = 32  # of the largest size that may be in memory at once
 
 
 class _TooSlow(Exception):
-    """What a task is cancelled with."""
+    """Marks the cancellation of a task by its deadline."""
 
 
 class Reader:
-    """Reads bodies of at most ``largest`` bytes, each within ``seconds``. ``release`` those that were read."""
+    """Reads bodies of at most ``largest`` bytes, each within ``seconds``. The caller releases those that were read."""
 
     def __init__(self, largest: int, seconds: float) -> None:
         self._largest, self._seconds = largest, seconds
         self._held, self._most = 0, BODIES * largest
 
     async def read(self, announced: bytes, receive: Receive) -> bytes:
-        """The whole body; ``announced`` is the header Content-Length, empty without one. Raises Refusal, or Gone."""
+        """Return the whole body; ``announced`` is the header Content-Length, empty without one. Raises Refusal or Gone."""
         if announced.isdigit() and int(announced[:20]) > self._largest:
             raise self._too_large(f"{int(announced[:20]):,}")
         task = asyncio.current_task()
@@ -64,7 +64,7 @@ class Reader:
             raise
 
     def release(self, size: int) -> None:
-        """So many bytes are no longer needed."""
+        """Report that so many bytes are no longer held."""
         self._held -= size
 
     def _too_large(self, size: str) -> Refusal:
@@ -81,6 +81,6 @@ async def discard(receive: Receive) -> None:
 
 
 def _last(refusal: Refusal) -> Refusal:
-    """The rest of the body is not read: the connection cannot be used again."""
+    """Mark a refusal after which the connection is closed, because the rest of the body is not read."""
     refusal.headers = (*refusal.headers, LAST)
     return refusal

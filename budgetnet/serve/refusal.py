@@ -1,4 +1,4 @@
-"""What the server will not do, as an answer: a status, a code for programs, the field that is wrong, a sentence for people."""
+"""Refused requests: a status, a code for programs, the field that is wrong, and a sentence for people."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ class Refusal(Exception):
 
 
 def invalid(message: str, field: str | None = None) -> Refusal:
-    """422: it can be read, and is not what was asked for."""
+    """422: the body can be read and a value is wrong."""
     return Refusal(422, "invalid", message, field)
 
 
 def busy(message: str) -> Refusal:
-    """503: another time."""
+    """503: try again later."""
     return Refusal(503, "busy", message, headers=_LATER)
 
 
 def failed(message: str) -> Refusal:
-    """503: it should have worked and did not."""
+    """503: an unexpected error."""
     return Refusal(503, "failed", message, headers=_LATER)
 
 
 def shutting_down() -> Refusal:
-    """503: not here any more."""
+    """503: the server ends."""
     return Refusal(503, "shutting_down", "the server is shutting down; ask another one, or later", headers=_LATER)
 
 
 def warming_up() -> Refusal:
-    """503: not yet."""
+    """503: the models are not warm yet."""
     return Refusal(503, "warming_up", "the models are being warmed up; ask again in a moment", headers=_LATER)

@@ -1,4 +1,4 @@
-"""The routes, as FastAPI has them, with what OpenAPI says of them."""
+"""The routes with their OpenAPI descriptions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Running = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 def routes(models: Models, gallery: Gallery, metrics: Metrics, state: State, settings: Settings, predict: App, running: Running) -> App:
     app = FastAPI(
-        title="budgetnet", summary="Which digit a picture shows, said by networks of a few thousand parameters.",
+        title="budgetnet", summary="Which digit a picture shows, read by networks of a few thousand parameters.",
         version=predict_document.VERSION, lifespan=running, docs_url=None, redoc_url=None, redirect_slashes=False,
         responses=errors(401) if settings.api_key is not None else {},
     )  # fmt: skip
@@ -49,7 +49,7 @@ def routes(models: Models, gallery: Gallery, metrics: Metrics, state: State, set
 
 def _add_prediction(app: FastAPI, predict: App) -> None:
     class Relayed(Response):
-        """What FastAPI takes for an answer, and what gives the request to the application that really answers."""
+        """A response that passes the request to the prediction's ASGI application."""
 
         def __init__(self) -> None:
             self.background = None
@@ -62,40 +62,40 @@ def _add_prediction(app: FastAPI, predict: App) -> None:
 
 
 def _add_models(app: FastAPI, models: Models, gallery: Gallery) -> None:
-    @app.get("/v1/models", tags=["models"], summary="What is served", response_model=schemas.ModelList, responses=answer("The models."))
+    @app.get("/v1/models", tags=["models"], summary="Served models", response_model=schemas.ModelList, responses=answer("The models."))
     async def list_models() -> Response:
-        """The networks, whose weights they have, and what is known of them; `default` answers whoever names none."""
+        """The networks with their facts; `default` is used by requests that name none."""
         return as_json(models.as_json())
 
     @app.get("/v1/gallery", tags=["models"], summary="A model's worst errors", response_model=schemas.GalleryAnswer,
         responses=answer("The images, or why there are none.") | errors(404, 422),
     )  # fmt: skip
     async def worst_errors(request: Request, model: str | None = None) -> Response:
-        """The test images that a model is most sure of and wrong about."""
+        """The test images that a model misclassifies with the highest probability."""
         if len(request.query_params.getlist("model")) > 1:
             raise invalid("the query has model twice; expected once", "model")
         return as_json(gallery.of(models.named(model)))
 
 
 def _add_probes(app: FastAPI, metrics: Metrics, state: State) -> None:
-    @app.get("/healthz", tags=["probes"], summary="Is it alive?", response_model=schemas.Health, responses=answer("It is."))
+    @app.get("/healthz", tags=["probes"], summary="Liveness", response_model=schemas.Health, responses=answer("The process answers."))
     async def healthy() -> Response:
-        """Whoever answers is."""
+        """200 while the process can answer."""
         return as_json({"status": "ok"})
 
     @app.get(
-        "/readyz", tags=["probes"], summary="Should it be asked?", response_model=schemas.Health, responses=answer("Yes.") | errors(503)
+        "/readyz", tags=["probes"], summary="Readiness", response_model=schemas.Health, responses=answer("Ready.") | errors(503)
     )
     async def ready() -> Response:
-        """503 while it warms up, and when it shuts down."""
+        """503 while the models warm up."""
         state.check()
         return as_json({"status": "ready"})
 
-    @app.get("/metrics", tags=["probes"], summary="Figures for Prometheus", response_class=Response,
-        responses={200: {"description": "In its text format; of all workers.", "content": {"text/plain": {}}}},
+    @app.get("/metrics", tags=["probes"], summary="Prometheus metrics", response_class=Response,
+        responses={200: {"description": "Text format, all workers together.", "content": {"text/plain": {}}}},
     )  # fmt: skip
     async def prometheus() -> Response:
-        """Time in HTTP, in the queue and in the model; sizes of batches; what waits; what is served."""
+        """Time in HTTP, in the queue and in the model; batch sizes; queue length; served models."""
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 

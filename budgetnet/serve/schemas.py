@@ -1,4 +1,4 @@
-"""What the answers look like, for OpenAPI and for whoever reads it. Nothing is validated with them while serving."""
+"""Schemas of the responses for OpenAPI. Responses are not validated while serving."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 class Prediction(BaseModel):
     digit: int = Field(description="the most probable class", ge=0)
     probabilities: list[float] = Field(description="of every class, rounded to 6 places")
-    warning: str | None = Field(None, description="why the digit read from a picture may be wrong; absent where nothing speaks for that")
+    warning: str | None = Field(None, description="why the digit read from a picture may be wrong; absent otherwise")
     seen: str | None = Field(None, description="base64 of the 784 pixels that the network saw; only if asked for")
 
 
@@ -36,7 +36,7 @@ class ModelFacts(BaseModel):
     accuracy: float | None = Field(description="percent on the test set, or null")
     seed: int
     source: str = Field(description="which weights, and whose")
-    own: bool = Field(description="whether they are of a run of one's own")
+    own: bool = Field(description="whether the weights are of a run of your own")
     backend: str
     precision: str
     image_shape: list[int]

@@ -1,4 +1,4 @@
-"""How the server behaves; what the command line says of it."""
+"""Settings of the server, from the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a model takes for a batch, learnt from the batches that it has computed."""
+"""Expected time of a batch, learned from the batches that a model has computed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NEWEST = 0.1  # the weight of the newest measurement
 
 
 class Speed:
-    """Seconds by batch size; a size that was not seen yet is taken to cost as much per image as the nearest that was."""
+    """Seconds by batch size; a size without measurement costs as much per image as the nearest measured one."""
 
     def __init__(self) -> None:
         self._per_image: list[float | None] = [None] * len(SIZES)
@@ -20,7 +20,7 @@ class Speed:
         self._per_image[place] = now if known is None else known + NEWEST * (now - known)
 
     def expect(self, images: int) -> float:
-        """Seconds for a batch of so many images; infinite before anything was learnt."""
+        """Return the seconds for a batch of so many images; infinite before the first measurement."""
         place = self._place(images)
         known = self._per_image[place]
         if known is None:

@@ -1,4 +1,4 @@
-"""Whether the server can be asked: warming up, ready, or shutting down."""
+"""State of the server: warming up, ready, or shutting down."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class State:
         if self.name == "warming_up":
             self.name = "ready"
             for tell in self.when_ready:
-                with contextlib.suppress(OSError):  # whoever wanted to hear it is gone
+                with contextlib.suppress(OSError):  # the reader of stdout is gone
                     tell()
 
     def drain(self) -> None:

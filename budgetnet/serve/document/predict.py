@@ -1,4 +1,4 @@
-"""``POST /v1/predict`` in OpenAPI, by hand: its bodies are of several kinds, which no framework parses as quickly as they come."""
+"""OpenAPI description of ``POST /v1/predict``, whose bodies are of several kinds."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ _STROKE = [[0] * 13 + [255] * 2 + [0] * 13 if 4 <= row < 24 else [0] * SIDE for 
 _EXAMPLES = {"one": {"summary": "A vertical stroke", "value": {"image": _STROKE}}}
 
 OPERATION: dict[str, Any] = {
-    "summary": "Say which digits images show",
+    "summary": "Predict the digits of images",
     "description": (
         f"1 to {MOST_IMAGES} images, in whichever form is at hand. Pictures are brought to MNIST's form first: one digit each, of any "
         "size, in any two colours. Arrays and bytes are taken as they are: white ink on black."
     ),
     "response_model": Predictions,
     "response_model_exclude_none": True,
-    "responses": answer("What the model says of every image, in their order.") | errors(400, 404, 408, 413, 415, 422, 503),
+    "responses": answer("The predictions, in the order of the images.") | errors(400, 404, 408, 413, 415, 422, 503),
     "openapi_extra": {
         "parameters": _QUERY,
         "requestBody": {
