@@ -228,6 +228,12 @@ def test_nothing_but_specks_is_refused():
         mnist_form(np.where(spots, 0, 240).astype(np.uint8))
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_picture_of_two_by_two_pixels_is_refused(seed):
+    with pytest.raises(InputError):
+        mnist_form(np.random.default_rng(seed).integers(0, 256, (2, 2, 3), dtype=np.uint8))
+
+
 def test_a_digit_of_a_few_pixels_is_refused():
     tiny = np.asarray(Image.fromarray(SEVEN).resize((6, 6), Image.Resampling.BOX))
     with pytest.raises(InputError, match=r"pixels large; expected 6 at least|nothing but noise"):
