@@ -113,15 +113,19 @@ def sheet(taken: Sequence[Photograph], outcomes: Sequence[tuple[int | None, bool
     return page
 
 
-def forms(images: npt.NDArray[np.uint8], seed: int) -> tuple[npt.NDArray[np.uint8], list[frozenset[str]]]:
-    """Of every (28, 28) image what a network sees of its picture, (N, 28, 28), and the picture's disturbances."""
+def forms(images: npt.NDArray[np.uint8], seed: int) -> tuple[list[npt.NDArray[np.uint8] | None], list[frozenset[str]]]:
+    """Of every (28, 28) image what a network sees of its picture, (28, 28) or None where it is refused, and the picture's disturbances."""
     rng = np.random.default_rng(seed)
-    found, kinds = [], []
+    found: list[npt.NDArray[np.uint8] | None] = []
+    kinds = []
     for image in tqdm(images, unit="picture", leave=False):
         picture, disturbed = photograph(image, rng)
-        found.append(mnist_form(picture).image)
+        try:
+            found.append(mnist_form(picture).image)
+        except InputError:
+            found.append(None)
         kinds.append(disturbed)
-    return np.stack(found), kinds
+    return found, kinds
 
 
 def accuracies(right: npt.NDArray[np.bool_], undisturbed: npt.NDArray[np.bool_], kinds: Sequence[frozenset[str]]) -> dict[str, Any]:
@@ -135,9 +139,19 @@ def accuracies(right: npt.NDArray[np.bool_], undisturbed: npt.NDArray[np.bool_],
     }
 
 
-def judge(trained: Trained, images: npt.NDArray[np.uint8], seen: npt.NDArray[np.uint8], labels: npt.NDArray[Any], kinds: Any) -> Any:
+def judge(
+    trained: Trained,
+    images: npt.NDArray[np.uint8],
+    seen: Sequence[npt.NDArray[np.uint8] | None],
+    labels: npt.NDArray[Any],
+    kinds: Sequence[frozenset[str]],
+) -> Any:
+    """A refusal counts as a wrong answer."""
     predictor = Predictor.of(trained)
-    own = accuracies(predictor.predict(seen).digits == labels, predictor.predict(images).digits == labels, kinds)
+    read = np.array([form is not None for form in seen])
+    right = np.zeros(len(seen), bool)
+    right[read] = predictor.predict(np.stack([form for form in seen if form is not None])).digits == labels[read]
+    own = accuracies(right, predictor.predict(images).digits == labels, kinds)
     rows: list[tuple[Any, ...]] = [("", "pictures", "right", "%")]
     rows += [(name, f"{row['pictures']:,}", f"{row['right']:,}", f"{row['percent']:.2f}") for name, row in own.items()]
     print(f"\n{aligned(rows, right={1, 2, 3})}", flush=True)

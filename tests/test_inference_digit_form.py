@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from budgetnet.catalogue import load_default
 from budgetnet.inference import digit_form
@@ -100,6 +100,54 @@ def test_a_second_digit_is_warned_of(sources):
         alone, among = (photographed_paper.photograph(digit, condition, sources, rng) for condition in ("clean", "several digits"))
         assert digit_form.mnist_form(alone).warning is None
         assert "several digits" in digit_form.mnist_form(among).warning
+
+
+def shapes(*drawings):
+    """A white picture with black shapes: a method of ImageDraw, its coordinates and its keywords for each."""
+    image = Image.new("RGB", (360, 320), "white")
+    for name, coordinates, keywords in drawings:
+        getattr(ImageDraw.Draw(image), name)(coordinates, **keywords)
+    return np.asarray(image)
+
+
+def vignette():
+    rows, columns = np.mgrid[:320, :360]
+    return np.clip(255 - 0.5 * np.hypot(rows - 100, columns - 150), 0, 255).astype(np.uint8)
+
+
+CIRCLE = "ellipse", (90, 70, 270, 250), {"outline": "black", "width": 6}
+FILLED = {"fill": "black"}
+BARS = [("line", (60 + 60 * place, 30, 60 + 60 * place, 290), {"fill": "black", "width": 8}) for place in range(5)]
+GRID = [("line", (60, 30 + 65 * place, 300, 30 + 65 * place), {"fill": "black", "width": 8}) for place in range(5)] + BARS
+
+
+@pytest.mark.parametrize(
+    ("picture", "warning"),
+    [
+        (shapes(("ellipse", (60, 60, 200, 190), FILLED)), digit_form.NO_STROKES),
+        (shapes(("rectangle", (60, 60, 220, 200), FILLED)), digit_form.NO_STROKES),
+        (shapes(CIRCLE, ("line", (90, 160, 270, 160), FILLED), ("line", (180, 70, 180, 250), FILLED)), digit_form.TOO_MANY_HOLES),
+        (shapes(*GRID), digit_form.TOO_MANY_HOLES),
+        (SEVEN[:, SEVEN.min(0).argmin() + 20 :], digit_form.CUT_OFF),
+        (vignette(), digit_form.CUT_OFF),
+    ],
+    ids=["disc", "rectangle", "crossed circle", "grid", "cut off", "vignette"],
+)
+def test_a_doubtful_form_has_a_warning(picture, warning):
+    assert warning in (digit_form.mnist_form(picture).warning or "")
+
+
+@pytest.mark.parametrize("digit", range(10))
+@pytest.mark.parametrize("pen", [2, 12, 30])
+def test_a_digit_has_no_warning(digit, pen):
+    assert digit_form.mnist_form(drawn(digit, pen)).warning is None
+
+
+@pytest.mark.parametrize("digit", [0, 2, 3, 4, 5, 6, 7, 8, 9])
+def test_a_digit_that_fills_its_picture_has_no_warning(digit):
+    picture = drawn(digit, 12)
+    rows, columns = (np.flatnonzero((picture < 128).any(axis)) for axis in (1, 0))
+    assert digit_form.mnist_form(picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]).warning is None
 
 
 def test_mnist_s_own_digits_hardly_change(mnist, predict):
@@ -226,6 +274,12 @@ def test_nothing_but_specks_is_refused():
     spots = np.random.default_rng(0).random((200, 300)) < 0.02
     with pytest.raises(InputError, match=r"nothing (on|but noise on) the picture"):
         mnist_form(np.where(spots, 0, 240).astype(np.uint8))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_picture_of_two_by_two_pixels_is_refused(seed):
+    with pytest.raises(InputError):
+        mnist_form(np.random.default_rng(seed).integers(0, 256, (2, 2, 3), dtype=np.uint8))
 
 
 def test_a_digit_of_a_few_pixels_is_refused():

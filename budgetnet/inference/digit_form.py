@@ -31,6 +31,12 @@ COHERENCE = 0.2  # correlation of neighbouring pixels: 0 in noise, 0.35 with the
 STROKES = 0.1  # of the score of what looks like strokes; those of pens have 2 and more
 FAINTEST = 0.02  # share of ink below which a pixel is paper
 THINNEST = 2.4  # the width of thin strokes after strengthening, in pixels of the box; MNIST's are 1.9 to 4.1 wide, 2.7 in the middle
+WIDEST = 0.5  # of the box: strokes of 10,000 of MNIST's digits are wider than that in 0.1 % and have more holes in 0.05 %
+HOLES = 2  # of an 8
+SMALL_HOLE = 3  # pixels of MNIST's form: smaller ones are no loops
+CUT_OFF = "the digit touches the picture's edge and may be cut off: leave some paper around it to be sure"
+NO_STROKES = "there may be no digit on the picture: what was read is a filled area and not strokes"
+TOO_MANY_HOLES = "there may be no digit on the picture, or a line or a circle touches it: what was read has more loops than any digit"
 SEVERAL = "there may be several digits on the picture; the largest one near the middle was read: cut one digit out to be sure"
 
 Floats = npt.NDArray[np.float32]
@@ -60,7 +66,24 @@ def mnist_form(picture: npt.NDArray[np.uint8]) -> DigitForm:
     size = longest_side(ink.digit) * factor
     if size < SMALLEST:
         raise InputError(f"the digit is {size} pixels large; expected {SMALLEST} at least: take the picture from closer by")
-    return DigitForm(_placed(*_strengthened(ink.share, ink.digit)), SEVERAL if several else None)
+    image = _placed(*_strengthened(ink.share, ink.digit))
+    told = [SEVERAL] * several + [CUT_OFF] * _cut_off(ink.digit) + _no_digit(image)
+    return DigitForm(image, "; ".join(told) or None)
+
+
+def _cut_off(digit: Mask) -> bool:
+    """Whether the digit touches the picture's edge. Opposite sides are of a picture cut close to its digit, three corners of a frame."""
+    top, bottom, left, right = (bool(side.any()) for side in (digit[0], digit[-1], digit[:, 0], digit[:, -1]))
+    close = (top and bottom) or (left and right)
+    return bool(digit[[0, 0, -1, -1], [0, -1, 0, -1]].sum() >= 3) or ((top or bottom or left or right) and not close)
+
+
+def _no_digit(image: npt.NDArray[np.uint8]) -> list[str]:
+    """Why ``image``, in MNIST's form, may be no digit."""
+    ink = np.pad(image > 127, 1)
+    areas = np.bincount(ndimage.label(~ink)[0].ravel())[1:]
+    wide = 2 * float(ndimage.distance_transform_edt(ink).max()) > WIDEST * BOX
+    return [NO_STROKES] * wide + [TOO_MANY_HOLES] * (int((areas >= SMALL_HOLE).sum()) - 1 > HOLES)
 
 
 def _looked_at(picture: npt.NDArray[np.uint8]) -> tuple[Ink, int, bool]:

@@ -14,6 +14,7 @@ PART = 0.04  # of the digit's area: what is smaller is a speck and not a part of
 SMALLEST = 0.03  # of the picture's longer side
 GAP = 0.15  # of the digit's longer side: parts of a broken digit are closer together
 BAR = 0.35  # likewise, of the bar of a 5
+ROUNDING = 0.01  # levels: numbers that differ by less are equal, and are too close together for NumPy's histogram
 OTHER = 0.4  # of the digit's longer side: what is larger may be another digit
 
 Floats = npt.NDArray[np.float32]
@@ -23,6 +24,8 @@ Whole = np.ones((3, 3))  # pixels that touch at a corner are connected
 
 def otsu(values: Floats) -> float:
     """Return the threshold that splits ``values`` into the two groups that are farthest apart (Otsu 1979)."""
+    if np.ptp(values) < ROUNDING:
+        return float(values.max())
     counts, edges = np.histogram(values, bins=256)
     below = np.cumsum(counts)[:-1]
     above = values.size - below
