@@ -25,7 +25,8 @@ SIDE = 28
 PIXELS = SIDE * SIDE
 SECONDS = 10.0  # for all pictures of a request
 DATA_URL = re.compile(r"data:[\w.+/;=-]{0,100};base64,", re.ASCII)
-SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF")  # of picture files that may have exactly 784 bytes
+# of picture files that may have exactly 784 bytes
+SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*", b"P5\n", b"P6\n")
 ACCEPTED = KINDS.partition(", or images as")[0]  # arrays are not picture files
 HOW_SCALED = 'send "scale": 1 if the numbers run from 0 to 1, or "scale": 255 if they are whole ones from 0 to 255'
 
