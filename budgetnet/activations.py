@@ -1,4 +1,4 @@
-"""What the layers of a network put out for a fixed batch of images."""
+"""Activations of the layers of a network for a fixed batch of images."""
 
 from __future__ import annotations
 

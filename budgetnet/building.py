@@ -1,4 +1,4 @@
-"""From an experiment to its network: the one place that calls ``build`` of a model's description."""
+"""Build the network of an experiment; the only caller of a model description's ``build``."""
 
 from __future__ import annotations
 

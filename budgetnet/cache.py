@@ -19,7 +19,7 @@ def folder() -> Path:
 
 
 def read(name: str) -> bytes | None:
-    """What is kept under ``name``; None where nothing is or it cannot be read. Whoever asks for it verifies it."""
+    """Return the content stored under ``name``; None if there is none or it cannot be read. The caller verifies it."""
     try:
         return (folder() / name).read_bytes()
     except (OSError, RuntimeError):

@@ -14,7 +14,7 @@ NEAR = 0.1  # percentage points within which a run counts as having arrived at i
 
 @dataclass(frozen=True)
 class Convergence:
-    """How one run converged.
+    """Convergence of a run.
 
     ``at_aim``: epochs at or above the aim, None without an aim. ``last_sd``: sample standard deviation of the last five
     epochs, in percentage points, None for a run of fewer. ``arrived``: the first epoch within 0.1 points of the last

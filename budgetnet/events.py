@@ -25,14 +25,14 @@ BINS = 64  # evenly wide ones: a kilobyte a tensor and epoch; SummaryWriter's ow
 
 
 class Events:
-    """What a run writes for TensorBoard; without a file, nothing. Raises OSError where the disk is full."""
+    """Writes the events of a run for TensorBoard; without a file, nothing. Raises OSError where the disk is full."""
 
     def __init__(self, file: _EventFile | None = None) -> None:
         self._file = file
 
     @property
     def writing(self) -> bool:
-        """Whether there is a file, so that it is worth while to compute something for it."""
+        """Tell whether there is a file, and thus a reason to compute something for it."""
         return self._file is not None
 
     def epoch(
@@ -65,7 +65,7 @@ class Events:
 
 
 class _EventFile:
-    """One event file, opened for as long as a process trains."""
+    """An event file, open as long as a process trains."""
 
     def __init__(self, directory: Path, purge_step: int) -> None:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -111,7 +111,7 @@ def _graph_definition(layers: Sequence[Layer]) -> Any:
 
 @contextlib.contextmanager
 def event_file(directory: Path, epoch: int, log: Callable[[str], None]) -> Iterator[Events]:
-    """What writes into a new event file in ``directory``, going on after ``epoch``; what a killed run wrote beyond it is purged.
+    """Return a writer to a new event file in ``directory`` that continues after ``epoch``; later events of a killed run are purged.
 
     Without tensorboard nothing is written and the log says so.
     """

@@ -1,4 +1,4 @@
-"""What a built network consists of, part by part, so that a result can be told from the result of another network.
+"""Fingerprint of a built network, part by part, to tell the results of different networks apart.
 
 A definition says how a network is built; the code of a user's ``build`` may change while the definition stays. What cannot
 be seen here: functions and constants outside the module's classes, values of buffers, and whatever ``forward`` does where

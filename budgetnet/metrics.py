@@ -1,4 +1,4 @@
-"""What an epoch and an evaluation measured. Accuracies in percent, losses in nats, times in seconds; no torch."""
+"""Metrics of an epoch and of an evaluation. Accuracies in percent, losses in nats, times in seconds; no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch: training figures are running means over the augmented batches, validation is after the epoch.
+    """Metrics of an epoch: training figures are running means over the augmented batches, validation is after the epoch.
 
     ``seconds`` covers training and validation of the epoch, not what is written to disk.
     """

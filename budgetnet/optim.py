@@ -1,4 +1,4 @@
-"""From a recipe's descriptions to torch's optimizer and schedule."""
+"""Build torch's optimizer and schedule from a recipe."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class GateVerdict:
 
     @property
     def sentence(self) -> str:
-        """What is counted against what was allowed, for a gate that is shut."""
+        """Return the counted and the allowed number of parameters, for a budget that is exceeded."""
         if self.verdict == "not Keras's count":
             return f"{self.counts.keras_total:,} parameters as Keras counts: its budget is exactly {self.budget.keras_total:,}"
         allowed = f"at most {self.budget.bound:,}" if self.verdict == "over the bound" else f"exactly {self.budget.exact:,}"
@@ -103,7 +103,7 @@ def check_budget(counts: Counts, budget: Budget) -> GateVerdict:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One line of the layer table: ``output_shape`` without the batch dimension."""
+    """A row of the layer table: ``output_shape`` without the batch dimension."""
 
     layer: str
     output_shape: tuple[int, ...]

@@ -12,13 +12,13 @@ from budgetnet.metrics import EpochRecord
 
 
 class Progress(Protocol):
-    """What a run tells while it trains; ``job`` names it, such as 'step-13 seed 0'."""
+    """Receives the progress of runs; ``job`` names one, such as 'step-13 seed 0'."""
 
     def start(self, job: str, epoch: int, epochs: int, images: int) -> None:
         """Training goes on after ``epoch`` of ``epochs`` epochs of ``images`` images each."""
 
     def note(self, job: str, note: str) -> None:
-        """One line about the job, such as the engine that trains it."""
+        """Show a line about the job, such as the engine that trains it."""
 
     def tick(self, job: str, images: int) -> None: ...
 
@@ -35,7 +35,7 @@ def epoch_line(job: str, record: EpochRecord, epochs: int) -> str:
 
 
 class ConsoleProgress:
-    """One bar per running job on a terminal, and a line per epoch everywhere."""
+    """Shows a bar per running job on a terminal, and a line per epoch everywhere."""
 
     def __init__(self, bars: bool | None = None) -> None:
         self._show_bars = sys.stderr.isatty() if bars is None else bars

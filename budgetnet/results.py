@@ -26,7 +26,7 @@ class ResultError(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """One experiment trained with one seed.
+    """The result of an experiment trained with one seed.
 
     ``validation`` says which images validated: ``test`` or ``holdout``; ``test_accuracy`` and ``test_loss`` are given
     only under a hold-out protocol, where the test set is scored once. ``device`` is 'cpu' or 'cuda', ``engine`` the

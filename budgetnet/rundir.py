@@ -43,7 +43,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 class RunDirectory:
-    """One run's files. Use ``open_run`` to get a locked one."""
+    """The files of a run. Use ``open_run`` to get a locked one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -31,7 +31,7 @@ class Layer:
 
     @property
     def label(self) -> str:
-        """As Keras prints it: ``conv1 (Conv2d)``."""
+        """Return the layer as Keras prints it: ``conv1 (Conv2d)``."""
         return f"{self.name} ({self.kind})"
 
     @property

@@ -23,7 +23,7 @@ class StudyRecordError(Exception):
 
 @dataclass(frozen=True)
 class AxisRecord:
-    """One field of a search: its dotted name, and either the values or the range that it was searched over."""
+    """A field of a search: its dotted name, and either the values or the range that it was searched over."""
 
     field: str
     values: tuple[Any, ...] | None = None
@@ -34,7 +34,7 @@ class AxisRecord:
 
 @dataclass(frozen=True)
 class PointRecord:
-    """One trial: its number in the storage, its point, and what came of it.
+    """A trial: its number in the storage, its point, and its outcome.
 
     ``state`` is 'complete', 'failed' (``reason`` says why), 'running', 'interrupted' (the next sweep goes on) or 'waiting'.
     ``value`` is the mean of the last epoch's
@@ -93,7 +93,7 @@ class StudyRecord:
 
 @dataclass(frozen=True)
 class FinalRecord:
-    """One run of the chosen configuration: the only use of the test set."""
+    """A run of the chosen configuration: the only use of the test set."""
 
     seed: int
     validation_accuracy: float

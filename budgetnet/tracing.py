@@ -1,4 +1,4 @@
-"""From a module to its structure: torch.fx says what is connected to what, one empty image says the shapes."""
+"""Trace a module: connections by torch.fx, shapes by running one blank image."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class AimVerdict:
-    """Whether the mean accuracy of an experiment reaches its aim.
+    """Verdict on whether the mean accuracy of an experiment reaches its aim.
 
     ``word`` is met, missed, open, indicated, missing or 'no aim'; ``text`` is the word with what it needs beside it.
     ``lower`` and ``upper`` are the one-sided 95 % confidence bounds of the mean. ``more_seeds`` goes with open: about
@@ -52,7 +52,7 @@ class AimVerdict:
 
 @dataclass(frozen=True)
 class ReproductionVerdict:
-    """Whether a reported single run looks like one of ours.
+    """Verdict on whether a reported single run looks like one of ours.
 
     ``word`` is reproduced, exceeded, 'not reproduced', indicated, missing or 'not reported'. ``lower`` and ``upper``
     are the ends of the two-sided 95 % prediction interval of a single future run; ``difference`` is our mean minus
@@ -197,7 +197,7 @@ def _t(probability: float, freedom: float) -> float:
 
 
 def _more_seeds(n: int, distance: float, sd: float) -> tuple[int | None, str]:
-    """How many seeds beyond ``n`` would bring the bound to the aim, and the words for it."""
+    """Return how many seeds beyond ``n`` would bring the bound to the aim, and the words for it."""
     if distance <= ROUNDING:
         return None, "open"  # a mean on the aim itself is never decided by more of the same
     for more in range(1, MORE_SEEDS_CAP + 1):

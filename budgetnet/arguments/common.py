@@ -1,4 +1,4 @@
-"""What all commands' arguments are made of."""
+"""Helpers for the arguments of all commands."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the command line's commands do; each takes the parsed arguments and the catalogue, and returns an exit status."""
+"""Commands; each takes the parsed arguments and the catalogue, and returns an exit status."""

@@ -36,7 +36,7 @@ Made = tuple[Path, Sidecar]
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be compiled, and for where."""
+    """The network to compile, and the device."""
 
     experiment: Experiment
     weights: Path

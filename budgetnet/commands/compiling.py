@@ -55,7 +55,7 @@ def _compile(experiment: Experiment, arguments: Namespace) -> tuple[Trained, Pat
 
 
 def evidence(trained: Trained, data: arrays.Arrays, device: str) -> Evidence:
-    """What an artifact is held against, and what quantization measures: training images, evenly out of all."""
+    """Return the data that an artifact is verified with, and for quantization training images, spread evenly."""
     contract = Contract.of(trained.experiment.data_set)
     step = max(1, len(data.train_images) // CALIBRATION_IMAGES)
 

@@ -130,7 +130,7 @@ def _figures(reported: Reported) -> dict[str, str]:
 
 
 def diff(arguments: Namespace, catalogue: Catalogue) -> int:
-    """What differs, by dotted name. Two equal definitions are no error: of them the reported figures are compared."""
+    """Print the differences by dotted name. Of two equal definitions the reported figures are compared."""
     found = difference(catalogue[arguments.before], catalogue[arguments.after])
     if arguments.json:
         print(json.dumps({name: [plain(before), plain(after)] for name, (before, after) in found.items()}, indent=1))

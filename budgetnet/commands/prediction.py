@@ -32,7 +32,7 @@ SHEET_COLUMNS, SHEET_SCALE = 10, 3
 
 @dataclass(frozen=True)
 class Seen:
-    """One image of a file, and what was said about it."""
+    """An image of a file and its prediction."""
 
     name: str
     image: npt.NDArray[Any]
@@ -99,7 +99,7 @@ def _is_picture_name(path: Path) -> bool:
 
 
 def _predicted(path: Path, predictor: Predictor, scale: int | None) -> Iterator[Seen | str]:
-    """What each image of a file shows, or a sentence for one that is blank."""
+    """Return the prediction for each image of a file, or a sentence for a blank one."""
     found = read_images(path, predictor.contract.image_shape)
     if found.remark is not None:
         print(f"budgetnet: {found.remark}", file=sys.stderr)

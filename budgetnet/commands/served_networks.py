@@ -1,4 +1,4 @@
-"""From an experiment to what the server offers: its network, compiled if possible, what is known of it, and its test set."""
+"""Models for the server: the network of an experiment, compiled if possible, its facts, and its test set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 
 def offer(experiment: Experiment, arguments: Namespace, device: str, say: Say) -> Offer:
-    """What is served of an experiment: its artifact, or one's own weights, or the committed ones.
+    """Return the model of an experiment: its artifact, or the user's own weights, or the committed ones.
 
     ``say`` is told what is done for it. Raises WeightsError with the command that makes weights where there are none, ResultError,
     or InferenceError.

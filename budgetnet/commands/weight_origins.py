@@ -1,4 +1,4 @@
-"""Whose weights they are: of a run of one's own, or of the committed results."""
+"""Origin of weights: a run of the user's own, or the committed results."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def of_artifact(folder: Path, sidecar: Sidecar, experiment: Experiment, argument
 
 
 def weights_digest(experiment: Experiment, weights: Path) -> str:
-    """What ``budgetnet.weights.digest`` says of the network, without torch where the file allows: a server has no other use for it."""
+    """Return ``budgetnet.weights.digest`` of the network, without importing torch if the file allows."""
     if weights.suffix != ".safetensors":
         from budgetnet.weights import load_trained
 

@@ -1,4 +1,4 @@
-"""From a data set's specification to its images and labels as tensors, whatever the format of the files."""
+"""Load the images and labels of a data set as tensors, from any supported file format."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ __all__ = ["apply", "augment", "draw", "is_identity", "matrices", "resample"]
 
 
 def is_identity(augmentation: Augmentation) -> bool:
-    """Whether ``augmentation`` changes nothing, so that no random numbers are drawn for it."""
+    """Tell whether ``augmentation`` changes nothing, so that no random numbers are drawn for it."""
     return augmentation.rotation == augmentation.shift == augmentation.zoom == 0
 
 

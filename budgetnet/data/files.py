@@ -1,4 +1,4 @@
-"""Where the files of a data set lie, and whether they are the right ones.
+"""Find the files of a data set and verify them.
 
 A file is accepted plain or compressed (``.gz``; plain is preferred, since it costs no decompression) and verified by
 the SHA-256 of its decompressed content. A file that is there is never replaced: whoever put it there decides.
@@ -79,7 +79,7 @@ def _lacking(data_set: DataSet, directory: Path) -> list[Path]:
 
 
 def _place(file: DataFile, folder: Path) -> Path | None:
-    """Where ``file`` lies in ``folder``, plain or else compressed; None if it does not."""
+    """Return the path of ``file`` in ``folder``, plain or compressed; None if it is not there."""
     for path in (folder / file.name, folder / f"{file.name}.gz"):
         if _exists(path):
             return path

@@ -78,7 +78,7 @@ class Resident:
     def batches(
         self, batch_size: int, augmentation: Augmentation, order: torch.Generator, draws: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch of batches, (B, C, H, W) float32 and (B,) int64; the last one may be smaller, none is left out.
+        """Yield the batches of an epoch, (B, C, H, W) float32 and (B,) int64; the last one may be smaller, none is left out.
 
         Both generators have their final state of the epoch as soon as this returns. Batches may be views of a larger
         tensor: change them in place only if no other batch of the epoch is wanted unchanged.

@@ -1,4 +1,4 @@
-"""What an experiment is: frozen data, checked when it is built, compared field by field.
+"""Experiments as frozen data: checked when they are built, compared field by field.
 
 Nothing here imports torch or anything else of budgetnet, so that definitions can be listed, compared and
 hashed in milliseconds. Accuracies are in percent everywhere in budgetnet.

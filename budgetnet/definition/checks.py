@@ -74,7 +74,7 @@ def require_plain(value: Any, name: str) -> None:
 
 
 def _plain_instead(value: Any) -> str:
-    """How to write the value so that it is plain."""
+    """Return how to write the value as plain data."""
     if isinstance(value, float):
         return "use None where there is no number"
     if isinstance(value, numbers.Integral):

@@ -12,7 +12,7 @@ MEASURES = (*COMPARING, "confused", "weights around 0", "weights normal", "searc
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What a document concludes, in our words, and the comparison that tests it.
+    """A conclusion of a document, in our words, and the comparison that tests it.
 
     ``measure`` is a figure of a run or of its closer look: 'accuracy' (validation, last epoch, in percent), 'loss gap'
     (distance between training and validation loss of the last epoch, in nats), 'last sd' (standard deviation of the

@@ -10,7 +10,7 @@ from budgetnet.definition.checks import is_count, is_number, require
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file of a data set: its name without compression suffix, and the SHA-256 of its decompressed content."""
+    """A file of a data set: its name without compression suffix, and the SHA-256 of its decompressed content."""
 
     name: str
     sha256: str

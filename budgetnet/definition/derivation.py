@@ -57,7 +57,7 @@ def derive(parent: Experiment, name: str, **changes: Any) -> Experiment:
 
 
 def _touches(changed: str, field: str) -> bool:
-    """Whether one dotted name is the other, or lies within it."""
+    """Tell whether one dotted name equals the other or lies within it."""
     return f"{changed}.".startswith(f"{field}.") or f"{field}.".startswith(f"{changed}.")
 
 
@@ -73,7 +73,7 @@ def plain(value: Any) -> Any:
 
 
 def _essence(value: Any) -> Any:
-    """As ``plain``, without defaults, and with 5 and 5.0 the same."""
+    """Return ``plain`` without defaults, and with 5 and 5.0 equal."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kept = [f for f in dataclasses.fields(value) if f.default is dataclasses.MISSING or getattr(value, f.name) != f.default]
         return {"kind": type(value).__name__, **{f.name: _essence(getattr(value, f.name)) for f in kept}}

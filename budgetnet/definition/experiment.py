@@ -65,7 +65,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One frozen definition; ``model`` is a frozen description whose ``build(image_shape, classes)`` gives the module.
+    """A frozen definition; ``model`` is a frozen description whose ``build(image_shape, classes)`` gives the module.
 
     Its values are plain: numbers, texts, None, and tuples and dataclasses of these. Raises DefinitionError for any other.
 

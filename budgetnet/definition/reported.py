@@ -1,4 +1,4 @@
-"""What a document reports of an experiment: figures of single epochs, and whole curves where it prints them."""
+"""Figures that a document reports for an experiment: of single epochs, and whole curves where it prints them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ACCURACIES, LOSSES = ("validation_accuracy", "train_accuracy"), ("validation_los
 
 @dataclass(frozen=True)
 class Curve:
-    """What a document prints after each epoch of one run, from the first epoch on.
+    """Figures that a document prints after each epoch of one run, from the first epoch on.
 
     Accuracies in percent, losses in nats; a quantity that the document does not print is empty.
     """

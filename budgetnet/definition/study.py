@@ -1,4 +1,4 @@
-"""What a search is: an experiment, the fields to vary, how to choose their values, and how many; all of it frozen data."""
+"""Searches as frozen data: an experiment, the fields to vary, how to choose their values, and how many."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Range:
-    """From ``low`` to ``high``, both included: whole numbers where both are, otherwise floats.
+    """A range from ``low`` to ``high``, both included: of integers if both are, otherwise of floats.
 
     ``log`` searches by order of magnitude; ``step`` makes the range a row of values, which a grid needs.
     """
@@ -66,7 +66,7 @@ class Range:
 
     @property
     def count(self) -> int:
-        """How many values the row has: known without making them, so that a mistyped step costs no memory."""
+        """Return the number of values without creating them, so that a mistyped step costs no memory."""
         steps = (self.high - self.low) // (self.step or 1) if self.whole else (self.high - self.low) / (self.step or 1) + 1e-9
         return math.floor(min(steps, 1e15)) + 1  # 1e-300 as a step would be infinitely many
 
@@ -79,7 +79,7 @@ class Range:
 
 @dataclass(frozen=True)
 class ReportedAt:
-    """What the source reports for one point of a study: values in the order of the space, accuracy in percent."""
+    """A figure that the source reports for one point of a study: values in the order of the space, accuracy in percent."""
 
     point: tuple[Any, ...]
     accuracy: float

@@ -40,7 +40,7 @@ class WorstError:
 
 @dataclass(frozen=True)
 class Weights:
-    """How the values of one trained tensor are distributed.
+    """Distribution of the values of a trained tensor.
 
     ``density`` is a kernel density at evenly spaced points from ``minimum`` to ``maximum``, scaled to a peak of 1; it is empty where
     all values are the same, as in a bias that was never moved. ``sd`` is that of the values as a population.
@@ -114,7 +114,7 @@ class Diagnostics:
         return f"{self.image_count:,} {'test' if self.images == 'test' else 'held-out training'} images"
 
     def to_json(self) -> str:
-        """One line for each field and no spaces: small, and a later record still differs from it in lines."""
+        """Write a line for each field, without spaces: small, and records can be compared by lines."""
         lines = (f'"{name}":{json.dumps(value, separators=(",", ":"), allow_nan=False)}' for name, value in asdict(self).items())
         return "{\n" + ",\n".join(lines) + "\n}\n"
 

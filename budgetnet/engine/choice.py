@@ -45,7 +45,7 @@ class EngineError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run.
+    """The chosen engine and its settings.
 
     ``engine`` 'auto' takes what is fastest here, every other insists. ``precision`` is for recipes that leave it open: 'recipe'
     computes in fp32 then, 'fp32' and 'bf16' insist, 'auto' takes the fastest of them here. A probe's outcome that was kept before

@@ -26,7 +26,7 @@ class Diverged(Exception):
 
 
 class TrainingData(Protocol):
-    """What the loop needs of a data set; images come normalized, float32 (B, C, H, W), labels int64 (B,)."""
+    """Interface of a data set for the loop; images are normalized, float32 (B, C, H, W), labels int64 (B,)."""
 
     steps: int
     classes: int

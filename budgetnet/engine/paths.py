@@ -19,7 +19,7 @@ from budgetnet.uncompiled import SGD
 
 
 class Path(Protocol):
-    """One network and its optimizer; a step changes the network's parameters in place."""
+    """Trains a network with its optimizer; a step updates the parameters in place."""
 
     name: str
     precision: str

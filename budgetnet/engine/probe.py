@@ -44,7 +44,7 @@ def read_clocks() -> Reading:
 
 @dataclass(frozen=True)
 class Turn:
-    """One measured step: its cost in seconds, and whether no other process took the processor away while it ran."""
+    """A measured step: its cost in seconds, and whether no other process took the processor away while it ran."""
 
     cost: float
     quiet: bool

@@ -1,1 +1,1 @@
-"""From a finished run to a compiled, checked, portable predictor: network → backend → parity → artifact → Predictor."""
+"""Compile a finished run to a checked, portable predictor: network → backend → parity → artifact → Predictor."""

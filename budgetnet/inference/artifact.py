@@ -27,7 +27,7 @@ SIDECAR = "artifact.json"
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What an artifact is.
+    """Description of an artifact.
 
     ``definition_hash`` and ``weights_hash`` say which run it was compiled from, ``fixed_batches`` for which batch sizes it holds a
     program of its own, ``versions`` and ``machine`` what it was built with and on (``gpu``, ``instructions``), as far as its

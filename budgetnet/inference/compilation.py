@@ -27,7 +27,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Wish:
-    """What is wanted: a backend or 'auto', a precision, and for which batch sizes.
+    """The request: a backend or 'auto', a precision, and for which batch sizes.
 
     ``batches`` are the sizes to be fast at; the largest is what a program for all sizes is tuned for.
     """
@@ -42,7 +42,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What compiling asks for when it needs it: what the trained network says of the test set, training images for quantization."""
+    """Data for compiling, read when it is needed: predictions of the trained network on the test set, training images for quantization."""
 
     reference: Callable[[], Reference]
     calibration: Callable[[], Pixels]

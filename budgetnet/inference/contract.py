@@ -1,4 +1,4 @@
-"""What a predictor takes: images as 8-bit pixels, or as floats from 0 to 1, checked before any backend sees them.
+"""Input of a predictor: images as 8-bit pixels, or as floats from 0 to 1, checked before any backend sees them.
 
 Compiled code trusts its input: an AOT-Inductor package that gets another shape corrupts the heap and kills the process.
 So nothing but what this module lets through reaches one.
@@ -44,7 +44,7 @@ class Contract:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Contract:
-        """As ``as_json`` gave it. Raises KeyError, TypeError or ValueError for anything else."""
+        """Return the contract from the output of ``as_json``. Raises KeyError, TypeError or ValueError for anything else."""
         channels, height, width = map(int, data["image_shape"])
         names = tuple(map(str, data.get("class_names", ())))
         return cls((channels, height, width), int(data["classes"]), float(data["mean"]), float(data["std"]), names)
@@ -77,7 +77,7 @@ class Contract:
         return array if array.dtype == np.uint8 or array.dtype in FLOATS else _of_usual_type(array)
 
     def pixels(self, images: npt.NDArray[Any]) -> Pixels:
-        """What ``checked`` gave as float32 from 0 to 1, in one piece of memory. Raises InputError for a value outside, or NaN.
+        """Return the output of ``checked`` as float32 from 0 to 1, in one piece of memory. Raises InputError for a value outside, or NaN.
 
         A value that is outside by rounding, such as 1.0000001, is taken for the nearest one inside.
         """
@@ -104,7 +104,7 @@ class Contract:
 
 
 def _of_usual_type(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Whole numbers from 0 to 255 as uint8, floats as float32. Raises InputError for other numbers and types."""
+    """Return whole numbers from 0 to 255 as uint8, floats as float32. Raises InputError for other numbers and types."""
     if array.dtype.kind == "f":
         return array.astype(np.float32)
     if array.dtype.kind not in "iu":

@@ -72,7 +72,10 @@ def mnist_form(picture: npt.NDArray[np.uint8]) -> DigitForm:
 
 
 def _cut_off(digit: Mask) -> bool:
-    """Whether the digit touches the picture's edge. Opposite sides are of a picture cut close to its digit, three corners of a frame."""
+    """Tell whether the digit touches the picture's edge.
+
+    Opposite sides are of a picture cut close to its digit, three corners of a frame.
+    """
     top, bottom, left, right = (bool(side.any()) for side in (digit[0], digit[-1], digit[:, 0], digit[:, -1]))
     close = (top and bottom) or (left and right)
     return bool(digit[[0, 0, -1, -1], [0, -1, 0, -1]].sum() >= 3) or ((top or bottom or left or right) and not close)

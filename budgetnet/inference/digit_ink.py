@@ -192,7 +192,7 @@ def _ink(sheet: Sheet, mask: Mask) -> Ink | None:
 
 
 def _inked(depth: Floats) -> Mask:
-    """What is darker than Otsu's threshold, and what is connected to it and nearly as dark: thin strokes are of uneven darkness."""
+    """Return the pixels darker than Otsu's threshold, and those connected to them and nearly as dark: thin strokes are uneven."""
     level = otsu(depth)
     return np.asarray(ndimage.binary_propagation(depth > level, np.ones((3, 3)), depth > FAINTER * level))
 

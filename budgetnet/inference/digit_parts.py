@@ -1,4 +1,4 @@
-"""What of the ink on a picture is the digit: neither a frame, nor cut off at the edge, nor an underline, nor another digit."""
+"""Find the digit in the ink of a picture: no frame, no part cut off at the edge, no underline, no other digit."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _joined(parts: Parts, main: int, taken: Mask, straight: Mask) -> set[int]:
 
 
 def _level_and_straight(part: Mask) -> bool:
-    """Whether ``part`` is a straight, nearly horizontal line."""
+    """Tell whether ``part`` is a straight, nearly horizontal line."""
     rows, columns = np.nonzero(part)
     if len(rows) < 5:
         return False

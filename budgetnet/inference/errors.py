@@ -1,4 +1,4 @@
-"""What can go wrong on the way to a prediction; every message is a sentence for the user."""
+"""Errors on the way to a prediction; every message is a sentence for the user."""
 
 from __future__ import annotations
 

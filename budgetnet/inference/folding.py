@@ -44,7 +44,7 @@ def _fold_chain(chain: nn.Sequential) -> list[str]:
 
 
 def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """What the normalization multiplies by and adds in evaluation, (channels,) float64 each."""
+    """Return the factor and the offset of the normalization in evaluation, (channels,) float64 each."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = (norm.running_var.double() + norm.eps).rsqrt()

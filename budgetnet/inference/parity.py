@@ -46,7 +46,7 @@ AGAIN = 1e-3  # the largest difference of two evaluations of one network, as a s
 
 @dataclass(frozen=True)
 class Reference:
-    """What the trained network says of the test set: ``logits`` (N, classes) by torch in float32, ``exact`` in float64; ``labels`` (N,)."""
+    """Predictions of the trained network on the test set: ``logits`` (N, classes) of torch in float32, ``exact`` in float64."""
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
@@ -160,7 +160,7 @@ def verdict(parity: Parity, precision: str) -> str | None:
 
 
 def _cut(images: npt.NDArray[np.uint8], max_batch: int) -> list[npt.NDArray[np.uint8]]:
-    """One image, then two, then the largest batches, so that programs for single sizes are compared as well."""
+    """Return batches of one image, two, then the largest, so that programs for single sizes are compared as well."""
     places = [place for place in (1, 3) if place < len(images) and max_batch >= 2]
     start = places[-1] if places else 0
     places += range(start + max_batch, len(images), max_batch)

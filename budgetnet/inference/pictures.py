@@ -178,7 +178,7 @@ def _content(path: Path) -> bytes:
 
 
 def _array(content: bytes, path: Path) -> npt.NDArray[Any] | None:
-    """What an IDX or NPY file holds; None for any other content."""
+    """Return the array in an IDX or NPY file; None for any other content."""
     try:
         if content.startswith(b"\x93NUMPY"):
             with _quiet():

@@ -1,4 +1,4 @@
-"""Where artifacts lie: ``<root>/<experiment>/seed-<n>/<backend>-<precision>/``."""
+"""Paths of artifacts: ``<root>/<experiment>/seed-<n>/<backend>-<precision>/``."""
 
 from __future__ import annotations
 

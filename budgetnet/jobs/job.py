@@ -1,4 +1,4 @@
-"""One job: an experiment with a seed, and how it ended."""
+"""A job: an experiment with a seed, and its outcome."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from budgetnet.run import Options, run
 
 @dataclass(frozen=True)
 class Job:
-    """One experiment to be trained with one seed."""
+    """An experiment to be trained with one seed."""
 
     experiment: Experiment
     seed: int

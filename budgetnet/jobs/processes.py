@@ -1,4 +1,4 @@
-"""Where worker processes come from: on Linux a server process that has imported torch, and forks.
+"""Worker processes: on Linux they are forked from a server process that has imported torch.
 
 A worker is then there in milliseconds instead of the seconds that importing torch takes, and all share the pages of what was
 imported. Forking is safe because the server computes nothing: it starts no thread of torch's, and CUDA is not initialized in it.
@@ -23,7 +23,7 @@ PRELOADED = ["torch", "torch.utils.tensorboard", "tqdm"]
 
 
 def context() -> Any:
-    """What makes worker processes; start them within ``interrupts_ignored``."""
+    """Return the context that creates worker processes; start them within ``interrupts_ignored``."""
     if not FORKED:
         return multiprocessing.get_context("spawn")
     found = multiprocessing.get_context("forkserver")
@@ -32,7 +32,7 @@ def context() -> Any:
 
 
 def prepare(jobs: int, device: str, asked: int | None) -> None:
-    """Where workers will be wanted, have the server import torch on another core, while this process does so itself.
+    """Have the fork server import torch on another core while this process imports it too.
 
     ``device`` and ``asked`` are the user's words; a guess that is wrong costs time and nothing else. The server ends with this process.
     """

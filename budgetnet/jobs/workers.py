@@ -62,7 +62,7 @@ def run_in_workers(supply: Supply, options: Options, workers: int, progress: Con
 
 
 def _listen(busy: list[_Worker], idle: list[_Worker], progress: ConsoleProgress) -> Generator[tuple[Any, Outcome]]:
-    """What the workers say next; those that have an outcome or have died are taken off ``busy``."""
+    """Return the next messages of the workers; workers that have finished or died are removed from ``busy``."""
     for connection in wait([worker.connection for worker in busy]):
         worker = next(worker for worker in busy if worker.connection is connection)
         assert worker.job is not None

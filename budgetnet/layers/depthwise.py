@@ -17,7 +17,7 @@ FEW_CHANNELS = 8  # below it, one group a channel leaves the vector units idle; 
 
 
 def same_padding(kernel: int) -> tuple[int, int]:
-    """What 'same' adds before and after, for stride 1: an even kernel has one more after, as in Keras."""
+    """Return the padding of 'same' before and after, for stride 1: an even kernel has one more after, as in Keras."""
     return (kernel - 1) // 2, kernel // 2
 
 

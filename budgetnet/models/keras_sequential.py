@@ -53,7 +53,7 @@ class BatchNormalization:
 
 @dataclass(frozen=True)
 class Flatten:
-    """To one row of features, in (height, width, channel) order."""
+    """Flatten to one row of features, in (height, width, channel) order."""
 
 
 @dataclass(frozen=True)

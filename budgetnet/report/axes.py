@@ -1,4 +1,4 @@
-"""What the plots share: a white figure that reads on light and dark pages, colours, and an axis for accuracies.
+"""Shared parts of the plots: a white figure for light and dark pages, colours, and an axis for accuracies.
 
 Figures are drawn by Agg through Figure objects; pyplot and its global state are never touched.
 """
@@ -64,7 +64,7 @@ def style(axes: Axes, title: str = "") -> None:
 
 
 def stretched(accuracy: Any) -> Any:
-    """Where an accuracy stands on the axis: by the logarithm of its error, so that 90 % and 99.4 % are both readable."""
+    """Return the position of an accuracy on the axis: the logarithm of its error, so that 90 % and 99.4 % are both readable."""
     return -np.log10(np.maximum(100.0 - np.asarray(accuracy, dtype=float), LEAST_ERROR))
 
 

@@ -1,4 +1,4 @@
-"""From a catalogue and the roots of stored results to a report on disk."""
+"""Build a report on disk from a catalogue and the roots of stored results."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ CURVES = "curves-"  # before an experiment's name: the key of its curves among t
 
 @dataclass(frozen=True)
 class Summary:
-    """What a report says: a row per experiment, a pair per twin, and the files that were written."""
+    """Contents of a report: a row per experiment, a pair per twin, and the written files."""
 
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...]
     files: tuple[Path, ...] = ()
 
     def as_json(self) -> list[dict[str, Any]]:
-        """One JSON-ready object per experiment, in the catalogue's order; numbers in full precision."""
+        """Return a JSON-ready object per experiment, in the catalogue's order; numbers in full precision."""
         return [tables.record(row) for row in self.rows]
 
     def text(self) -> str:
@@ -89,7 +89,7 @@ def searches(roots: Sequence[Path]) -> list[StudyRecord]:
 
 
 def has_searches(roots: Sequence[Path]) -> bool:
-    """Whether the page of the searches has something to show."""
+    """Tell whether there is something to show on the page of searches."""
     return any(True for root in roots for _ in find(root, STUDY))
 
 

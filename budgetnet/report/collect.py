@@ -27,7 +27,7 @@ OWN_RUNS = "your runs"
 
 @dataclass(frozen=True)
 class Shelf:
-    """What one root holds of one experiment; ``problems`` are the messages of records that cannot be read."""
+    """The results of one experiment in one root; ``problems`` are the messages of records that cannot be read."""
 
     place: str
     current: tuple[Result, ...] = ()
@@ -39,7 +39,7 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Row:
-    """One experiment and the results that stand for it.
+    """An experiment and its results.
 
     ``results`` are the finished runs of the present definition that verdicts use; ``partial`` and ``stale`` are shown
     and never judged. ``place`` says where they come from: 'your runs', or the hardware; None without any. ``notes``
@@ -137,7 +137,7 @@ class Pair:
 
     @property
     def one_place(self) -> bool:
-        """Whether both have results, and from the same root."""
+        """Tell whether both have results, and from the same root."""
         return self.step.place is not None and self.step.place == self.twin.place
 
     @cached_property
@@ -178,7 +178,7 @@ def twins(rows: Sequence[Row]) -> list[Pair]:
 
 
 def place_name(root: Path) -> str:
-    """What a report calls a root: ``runs`` is 'your runs', ``results/<hardware>`` the hardware."""
+    """Return the name of a root in reports: ``runs`` is 'your runs', ``results/<hardware>`` the hardware."""
     name = root.name or root.resolve().name
     return OWN_RUNS if name == "runs" else name
 
@@ -208,7 +208,7 @@ def read_shelf(root: Path, experiment: Experiment) -> Shelf:
 
 
 def another_network(result: Result, experiment: Experiment) -> bool:
-    """Whether the run trained a network that the experiment's description no longer builds.
+    """Tell whether the run trained a network that the experiment's description no longer builds.
 
     Only asked of descriptions that are not budgetnet's own: it takes torch. One that cannot be built now is another one.
     """

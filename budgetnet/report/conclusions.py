@@ -40,7 +40,7 @@ Answered = tuple[Conclusion, Answer]
 
 
 def answers(conclusions: Sequence[Conclusion], rows: Sequence[Row], studies: Sequence[StudyRecord] = ()) -> list[Answered]:
-    """What the rows, and for searches the first record of a study, say of each conclusion."""
+    """Judge each conclusion by the rows and, for searches, by the first record of the study."""
     by_name = {row.experiment.name: row for row in rows}
     searched = {study.name: study for study in reversed(studies)}
 
@@ -138,18 +138,18 @@ def _most_confused(conclusion: Conclusion, record: Diagnostics) -> Answer:
 
 
 def _counted(record: Diagnostics, fits: Callable[[Weights], bool]) -> tuple[int, int]:
-    """How many of the record's tensors of weights fit, and how many there are."""
+    """Return how many of the record's weight tensors fit, and how many there are."""
     tensors = [one for one in record.weights if one.count >= FEWEST and len(one.shape) > 1]
     return sum(map(fits, tensors)), len(tensors)
 
 
 def around_zero(weights: Weights) -> bool:
-    """Whether the mean lies within a quarter of a standard deviation of 0."""
+    """Tell whether the mean lies within a quarter of a standard deviation of 0."""
     return abs(weights.mean) <= 0.25 * weights.sd
 
 
 def normal(weights: Weights) -> bool:
-    """Whether the quartiles are as far apart as those of a normal distribution of the same deviation, to a tenth."""
+    """Tell whether the quartiles are as far apart as those of a normal distribution of the same deviation, to a tenth."""
     spread = (weights.upper_quartile - weights.lower_quartile) / QUARTILES
     return weights.sd > 0 and abs(spread / weights.sd - 1) <= 0.1
 

@@ -23,7 +23,7 @@ INTRO = (
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of a run's convergence: its column title, its value and its decimals."""
+    """A figure of a run's convergence: its column title, its value and its decimals."""
 
     title: str
     figure: Callable[[Convergence], float | None]

@@ -71,7 +71,7 @@ def curves(row: Row) -> bytes | None:
 
 
 def draw(axes: Axes, results: Sequence[Result], name: str, least: float, colour: str) -> None:
-    """One quantity, drawn no lower than ``least``: a thin line for each seed, a thick one for the mean, a band for one more run.
+    """Draw a quantity, no lower than ``least``: a thin line for each seed, a thick one for the mean, a band for one more run.
 
     The mean is that of the seeds that reached an epoch; the band is the 95 % prediction interval, from three seeds on.
     """
@@ -92,13 +92,13 @@ def draw(axes: Axes, results: Sequence[Result], name: str, least: float, colour:
 
 
 def draw_document(axes: Axes, values: Sequence[float], colour: str, number: int) -> None:
-    """One quantity of a document's curve, from the first epoch on; nothing where it does not print it."""
+    """Return a quantity of a document's curve, from the first epoch on; empty if it does not print it."""
     if values:
         axes.plot(range(1, len(values) + 1), values, **document_style(colour, number), zorder=4)
 
 
 def document_style(colour: str, number: int) -> dict[str, Any]:
-    """How the document's runs are drawn: dots on a dashed line, the second run with other dots."""
+    """Return the style of the document's runs: dots on a dashed line, the second run with other dots."""
     return {
         "color": colour,
         "lw": 0.9,

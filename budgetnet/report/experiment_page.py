@@ -45,7 +45,7 @@ def render(row: Row, pictures: Mapping[str, bytes], remark: str = "") -> str:
 
 
 def invitation(row: Row) -> str:
-    """What would make the pictures that are missing."""
+    """Return the command that creates the missing pictures."""
     name = escape(row.experiment.name)
     if not row.results:
         return f"<p>There is no finished run yet; this makes one: <code>budgetnet run {name}</code></p>"

@@ -1,4 +1,4 @@
-"""What a network gets wrong: the confusion matrix, and the worst errors with their images."""
+"""Errors of a network: the confusion matrix, and the worst errors with their images."""
 
 from __future__ import annotations
 

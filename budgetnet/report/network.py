@@ -150,7 +150,7 @@ class _Drawing:
                          transform=self._inches, zorder=4)  # fmt: skip
 
     def arrow(self, number: int, path: Sequence[Vertex]) -> None:
-        """From the foot of a box to the head of another, past the boxes between, or over to the next column."""
+        """Draw an arrow from the bottom of a box to the top of another, past the boxes between, or to the next column."""
         source, target = path[0], path[-1]
         height = self._size[1]
         x = self._centre[source]
@@ -173,7 +173,7 @@ class _Drawing:
         )  # fmt: skip
 
     def _entry(self, number: int, target: Vertex) -> float:
-        """Where an arrow meets its box: several stand apart, in the order in which they come."""
+        """Return where an arrow meets its box: several are spread, in their order."""
         before = {edge: self._centre[path[-2]] for edge, path in enumerate(self._layout.paths) if path[-1] == target}
         order = sorted(before, key=lambda edge: (before[edge], edge))
         step = min(0.24, 0.7 * self._width / len(order))

@@ -55,5 +55,5 @@ def overview_line(axes: Axes, height: int, row: Row, twin: Row | None) -> None:
 
 
 def said(row: Row) -> str:
-    """What stands beside a line: the aim's verdict, or why there is none."""
+    """Return the text beside a line: the aim's verdict, or why there is none."""
     return row.aim.text if row.results and row.aim.aim is not None else row.status

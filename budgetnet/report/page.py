@@ -70,7 +70,7 @@ def render(
 
 
 def validation_sentence(rows: Sequence[Row]) -> str:
-    """What the validation images are: the label of most experiments, and how many have others."""
+    """Return the label of the validation images of most experiments, and how many experiments have others."""
     labels = Counter(validation_label(row.experiment) for row in rows)
     if not labels:
         return ""
@@ -84,7 +84,7 @@ def validation_sentence(rows: Sequence[Row]) -> str:
 
 
 def tiles(rows: Sequence[Row]) -> str:
-    """What exists at a glance: how many have results, the verdicts, the hardware."""
+    """Return the summary: experiments with results, verdicts, hardware."""
     having = [row for row in rows if row.results]
     runs = counted(sum({row.experiment.runs_name: len(row.results) for row in having}.values()), "finished run")
     others = Counter(row.status.split(" ")[0] for row in rows if not row.results)
@@ -167,6 +167,6 @@ def twin_part(pairs: Sequence[Pair]) -> str:
 
 
 def note_part(rows: Sequence[Row]) -> str:
-    """What was left out and what cannot be read."""
+    """Return the experiments that were left out and the records that cannot be read."""
     items = "".join(f"<li><b>{escape(row.experiment.name)}</b>: {escape(note)}</li>" for row in rows for note in row.notes)
     return f'<h2 id="notes">Left out</h2>\n<ul class="notes">{items}</ul>' if items else ""

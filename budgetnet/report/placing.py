@@ -42,7 +42,7 @@ class Box:
 
 
 def side_by_side(boxes: Sequence[Box], step: float, walls: Sequence[float] = ()) -> list[float]:
-    """How far to move each box sideways so that none overlaps: the first stays, the next go right and left in turn.
+    """Return how far to move each box sideways so that none overlaps: the first stays, the next go right and left in turn.
 
     No box's middle is moved across a wall; one that finds no place stays where it is.
     """

@@ -23,7 +23,7 @@ FEW_AIMS = 4  # lines that leave the dots and their labels readable
 
 @dataclass(frozen=True)
 class Dot:
-    """What a plot shows of a row: at least one of ``mean`` and ``reported`` is given. Accuracies in percent."""
+    """The values of a row in a plot: at least one of ``mean`` and ``reported`` is given. Accuracies in percent."""
 
     name: str
     parameters: int
@@ -41,7 +41,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Obstacles:
-    """What labels must not hide, and the horizontal positions (pixels) that no dot may be moved across."""
+    """Boxes that labels must not hide, and horizontal positions (pixels) that no dot may be moved across."""
 
     boxes: list[Box]
     walls: list[float]

@@ -28,7 +28,7 @@ Figure = Callable[[Result], float | None]
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of a run, its decimals, and the name of the reported one."""
+    """A figure of a run, its decimals, and the name of the reported figure."""
 
     figure: Figure
     digits: int
@@ -46,12 +46,12 @@ MEASURES = (
 
 
 def has_place(row: Row) -> bool:
-    """Whether the table has a line for it: its network names its hidden layers, and something was trained."""
+    """Tell whether the table has a row for it: its network names its hidden layers, and it has results."""
     return bool(hidden_layers(row)) and bool(row.results or row.partial)
 
 
 def hidden_layers(row: Row) -> tuple[str, ...]:
-    """What the network's description says of itself; a field of that name that holds anything but words is a user's own."""
+    """Return the text by which a network describes itself; a field of that name that holds no text is a user's own."""
     layers = getattr(row.experiment.model, "hidden_layers", ())
     return layers if isinstance(layers, tuple) and all(isinstance(layer, str) for layer in layers) else ()
 

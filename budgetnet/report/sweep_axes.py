@@ -1,4 +1,4 @@
-"""What the drawings of searches share: colours for accuracies, axes of numbers, the heading."""
+"""Shared parts of the plots of searches: colours for accuracies, numeric axes, the heading."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def definitions(facts: Sequence[tuple[str, str]]) -> str:
 
 
 def place(environment: Mapping[str, object]) -> str:
-    """Where and when, in words: the hardware, torch, the day."""
+    """Return hardware, torch version and date in words."""
     hardware = environment.get("gpu") or environment.get("cpu") or ""
     said = [str(hardware), f"torch {environment['torch']}" if environment.get("torch") else "", str(environment.get("date", ""))[:10]]
     return ", ".join(value_word(part) for part in said if part)

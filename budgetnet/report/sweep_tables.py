@@ -101,7 +101,7 @@ def lines(study: StudyRecord) -> list[Line]:
 
 
 def _note(point: PointRecord) -> str:
-    """What became of a point without a value: its state, and why it failed."""
+    """Return the state of a point without a value, and why it failed."""
     return "" if point.state == "complete" else ": ".join(filter(None, (point.state, point.reason)))
 
 

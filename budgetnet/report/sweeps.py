@@ -1,4 +1,4 @@
-"""From the stored records of searches to pictures and a page; reads no storage, trains nothing."""
+"""Plots and a page from the stored records of searches; reads no storage, trains nothing."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def counted_kinds(records: Iterable[Any]) -> str:
 
 
 def records_change(before: Any, after: Any) -> str:
-    """What one list of records has that the other has not: ``+ BatchNormalization() ×3, − Dropout(rate=0.5)``."""
+    """Return the records that only one of two lists has: ``+ BatchNormalization() ×3, − Dropout(rate=0.5)``."""
     old, new = (Counter(map(record_text, records)) for records in (before, after))
     changes = [("+", *item) for item in (new - old).items()] + [("−", *item) for item in (old - new).items()]
     return ", ".join(f"{sign} {text}{f' ×{number}' if number > 1 else ''}" for sign, text, number in changes) or "in another order"
@@ -86,7 +86,7 @@ def short_name(dotted: str) -> str:
 
 
 def change_phrases(experiment: Experiment, parent: Experiment | None, budget: bool = False) -> list[Phrase]:
-    """What an experiment changes in its parent, a phrase for each field; the model where there is no parent.
+    """Return the changes of an experiment to its parent, a phrase for each field; the model if there is no parent.
 
     Changes of the budget are left out unless asked for: tables have columns of their own for it.
     """

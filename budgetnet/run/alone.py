@@ -1,4 +1,4 @@
-"""One run by itself: one experiment, one seed."""
+"""Train one experiment with one seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How and where to run: no option changes what an experiment is."""
+"""Options of a run; none of them changes the experiment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One step on real images before training: what would end a run later is found in a moment, with the layer that is at fault.
+"""Rehearse a step on real images before training, to find at once what would end a run later, with the layer at fault.
 
 It takes networks of its own, built anew, because not every network can be copied.
 """
@@ -132,7 +132,7 @@ def _evaluated(network: nn.Module, images: Tensor, seed: int = 0) -> Tensor:
 
 
 def _same(logits: Tensor, expected: Tensor) -> bool:
-    """Whether two are the same but for rounding; a step may have made both of them infinite or NaN."""
+    """Tell whether two are equal up to rounding; a step may have made both of them infinite or NaN."""
     finite = expected[expected.isfinite()]
     largest = float(finite.abs().max()) if len(finite) else 0.0
     return torch.allclose(logits, expected, rtol=0.0, atol=SAME * largest, equal_nan=True)
@@ -154,7 +154,7 @@ class _Probe:
         self._running.pop()
 
     def run(self, images: Tensor, where: str, hint: str = "") -> Any:
-        """What ``forward`` returns. Raises NetworkError with the module that failed."""
+        """Return the output of ``forward``. Raises NetworkError with the module that failed."""
         self._running.clear()
         try:
             return self.model(images)

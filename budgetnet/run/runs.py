@@ -43,7 +43,7 @@ def run(experiment: Experiment, seed: int, options: Options, progress: Progress)
 
 
 def trains_together(settings: Settings) -> bool:
-    """Whether runs go through the stack, alone or together: on CUDA unless another engine is asked for, on a CPU only if it is."""
+    """Tell whether runs use the stacked engine: on CUDA unless another engine is asked for, on a CPU only if it is."""
     return settings.engine in ("stacked", *LAYOUTS) or (settings.engine == "auto" and settings.device == "cuda")
 
 

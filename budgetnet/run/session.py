@@ -1,4 +1,4 @@
-"""What a run keeps on disk while it trains and when it ends, whether it trains alone or beside others."""
+"""Files of a run while it trains and when it ends."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ENGINE_NAMES = {
 
 
 class Trained(Protocol):
-    """What a run needs of what trains: Training, or a member of a stack."""
+    """Interface of a trainer for a run: Training, or a member of a stack."""
 
     @property
     def model(self) -> nn.Module: ...
@@ -58,7 +58,7 @@ class Trained(Protocol):
 
 
 class Session:
-    """One experiment with one seed in its run directory, which is locked. ``state`` is the checkpoint to go on from, if any."""
+    """An experiment with a seed in its locked run directory. ``state`` is the checkpoint to resume from, if any."""
 
     def __init__(
         self, experiment: Experiment, seed: int, options: Options, directory: RunDirectory, progress: Progress, network: dict[str, str]
@@ -85,7 +85,7 @@ class Session:
                 self._note(f"the network has changed ({'; '.join(changed[:3])}{'; …' if len(changed) > 3 else ''}): starts anew, {folder}")
 
     def _changed_network(self) -> list[str]:
-        """What differs between the network of the earlier run and the one that is built now."""
+        """Return the differences between the network of the earlier run and the current one."""
         if self._earlier is not None:
             return differences(self._earlier.network, self._network)
         return differences(self.state.get("network", {}), self._network) if self.state else []
@@ -223,7 +223,7 @@ class _Lines(logging.Handler):
 
 @contextlib.contextmanager
 def _engine_log(write: Callable[[str], None]) -> Iterator[None]:
-    """What the engine says while it chooses and trains goes into the run's log; warnings to stderr as well, once."""
+    """Log the engine's messages to the run's log; warnings to stderr as well, once."""
     logger, handler = logging.getLogger("budgetnet.engine"), _Lines(write)
     before = logger.level
     logger.setLevel(logging.INFO)

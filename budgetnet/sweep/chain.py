@@ -31,7 +31,7 @@ class TestSetUsed(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """What a command line says of a sweep, beside the options of its runs (whose ``runs`` holds ``studies/``)."""
+    """Options of a sweep from the command line, beside the options of its runs (whose ``runs`` holds ``studies/``)."""
 
     options: Options
     workers: int | None = None
@@ -44,7 +44,7 @@ class Settings:
 
 @dataclass
 class Chain:
-    """What the studies so far chose, and what went wrong in them."""
+    """The choices of the studies so far, and their failures."""
 
     settings: Settings
     say: Callable[[str], None]

@@ -1,4 +1,4 @@
-"""Who works on a trial: a process, told apart from every other that ever was, so that what a dead one left can be taken up."""
+"""Owners of trials: processes with unique identities, so that trials of dead ones can be taken over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From points to runs: names, and which points one run answers."""
+"""Runs of points: their names, and the points that a run answers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def groups(study: Study, base: Experiment) -> list[Group]:
 
 
 def _nested(base: Experiment, point: Point) -> bool:
-    """Whether a shorter run is the beginning of a longer one; False for a point that what earlier studies chose makes impossible."""
+    """Tell whether a shorter run is the beginning of a longer one; False for a point that what earlier studies chose makes impossible."""
     try:
         return at(base, point).recipe.schedule is None
     except DefinitionError:

@@ -51,7 +51,7 @@ class _Open:
 
 
 class Search:
-    """One study as this process works on it.
+    """A study as this process works on it.
 
     ``runs`` is the folder of the study's run directories; ``told`` is called after trials were told, with a line for each.
     ``earlier`` are the folders of the studies before, where the same run may have been trained already, on ``device``.

@@ -1,4 +1,4 @@
-"""Where the trials of a study are kept: a SQLite file of its own by default, else whatever storage a URL names.
+"""Storage of the trials of a study: a SQLite file of its own by default, or the storage that a URL names.
 
 SQLite and not a journal by default: a write is whole or absent even if the power fails, while a torn last line makes a journal
 unreadable, and the lock of a killed process is gone at once instead of after a grace period. What SQLite does not give,
@@ -102,7 +102,7 @@ class Store:
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
-        """What the storage raises within becomes a StorageError."""
+        """Convert exceptions of the storage to StorageError."""
         from optuna.exceptions import OptunaError
         from sqlalchemy.exc import SQLAlchemyError
 

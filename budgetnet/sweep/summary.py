@@ -1,4 +1,4 @@
-"""What a search leaves for reports: the record of a study, made from its trials and replaced after every one that is told."""
+"""Record of a study for reports, made from its trials and replaced after each of them."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ SECONDS, BY_SEED, REASON, RUN, KEPT, MENDABLE = "seconds", "by_seed", "reason", 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is told of a trial: the value, or why there is none; accuracies in percent.
+    """Outcome of a trial: its value, or the reason it failed; accuracies in percent.
 
     ``mendable``: the code that builds or trains the network may be at fault, so the point is tried again by the next sweep.
     """
@@ -194,7 +194,7 @@ class Trials:
                     self._store.storage.set_trial_user_attr(self._trial_id(tickets[index]), OWNER, owner)
 
     def is_running(self, trial: FrozenTrial, ended: bool = False) -> bool:
-        """Whether a process that may be alive works on a claimed trial; ``ended``: this process no longer works on any."""
+        """Tell whether a process that may be alive works on a claimed trial; ``ended``: this process no longer works on any."""
         return any(may_be_alive(owner) and not (ended and owner == self._me) for owner in _holders(trial))
 
     def others(self) -> dict[Owner, int]:
@@ -213,7 +213,7 @@ def _is_mendable(trial: FrozenTrial) -> bool:
 
 
 def _holders(trial: FrozenTrial) -> list[Owner]:
-    """Who signed a running trial; as long as nobody has, those who announced that they would."""
+    """Return the owner of a running trial; before one has signed it, the processes that announced to."""
     attributes = trial.user_attrs
     said = [attributes[OWNER]] if OWNER in attributes else [attributes[key] for key in attributes if key.startswith(ANNOUNCED)]
     return [owner for owner in map(owner_of, said) if owner is not None]

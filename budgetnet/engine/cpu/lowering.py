@@ -114,7 +114,7 @@ Operation = Convolution | Linear | Elementwise
 
 @dataclass(frozen=True)
 class Dropout:
-    """One call of a dropout, in the order of ``forward``, which is the order of the random numbers."""
+    """A call of a dropout, in the order of ``forward``, which is the order of the random numbers."""
 
     operation: Elementwise
     by_channel: bool

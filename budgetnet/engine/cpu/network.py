@@ -137,6 +137,6 @@ class KernelNetwork:
         )
 
     def time_steps(self) -> Callable[[], dict[str, float]]:
-        """From now on measure each kind of step; what is returned gives the seconds so far by kind, over all threads."""
+        """Start to measure each kind of step; return a function that gives the seconds so far by kind, over all threads."""
         self._nanoseconds = (ctypes.c_int64 * len(program.KINDS))()
         return lambda: {kind: value / 1e9 for kind, value in zip(program.KINDS, self._nanoseconds or (), strict=True)}

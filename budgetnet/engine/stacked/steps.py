@@ -65,7 +65,7 @@ class Steps:
         return [self.position, self.number, self.losses, self.correct]
 
     def run(self, size: int) -> None:
-        """One step on the next ``size`` positions; everything is device work, and nothing waits."""
+        """Run a step on the next ``size`` positions, without waiting for the device."""
         positions = self.position + self._offsets[:size]
         images, labels = self._data.batch(positions)
         masks = {name: mask.index_select(1, positions % self.stretch) for name, mask in self._drawn.items()}

@@ -150,7 +150,7 @@ class StackedTraining:
 
 
 class Member:
-    """One network of a stack: to its run it is what Training is to a run by itself."""
+    """Adapts one member of a stack to the Training interface."""
 
     def __init__(self, together: StackedTraining, place: int) -> None:
         self.together, self.place = together, place
@@ -190,7 +190,7 @@ class Member:
 
 
 def _stacked_optimizer_state(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One optimizer's state from those of networks alone; what is no tensor of a parameter's shape is the same for all."""
+    """Stack the optimizer states of single networks; entries that are no tensor of a parameter's shape are equal in all."""
     stacked: dict[int, dict[str, Any]] = {}
     for number, first in states[0]["state"].items():
         stacked[number] = {}

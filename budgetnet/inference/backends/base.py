@@ -1,4 +1,4 @@
-"""What every backend offers, and what it is given."""
+"""Interface of the backends, and its inputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Request:
-    """What to build, for the batch sizes 1 to ``max_batch``.
+    """The network to build, for the batch sizes 1 to ``max_batch``.
 
     ``network`` gives a new one on the CPU, which computes in the precision that it is called with. ``optimum`` is the batch
     size to be fastest at, ``fixed`` are further ones that get a program of their own where the backend gains by it.
@@ -69,14 +69,14 @@ class BySize:
 
 
 class Backend(Protocol):
-    """One way to run a network. ``precisions`` are those it has, by device; ``title`` is its name in tables."""
+    """A way to run a network. ``precisions`` are the supported ones, by device; ``title`` is its name in tables."""
 
     name: str
     title: str
     precisions: Mapping[str, tuple[str, ...]]
 
     def missing(self, device: str, precision: str) -> str | None:
-        """What this machine lacks, as a sentence that says how to get it; None where nothing is missing."""
+        """Return what this machine lacks, as a sentence that says how to get it; None if nothing is missing."""
 
     def build(self, request: Request, folder: Path) -> tuple[int, ...]:
         """Write the artifact's files into ``folder``; the batch sizes that got a program of their own."""
@@ -102,7 +102,7 @@ def lacks_precision(backend: Backend, device: str, precision: str) -> str | None
 
 
 def this_processor() -> dict[str, Any]:
-    """What native code for this CPU depends on."""
+    """Return the properties of this CPU that native code depends on."""
     return {"cpu": cpu_name(), "instructions": sorted(instruction_sets())}
 
 

@@ -35,7 +35,7 @@ def _too_many(images: int, sizes: Sequence[int]) -> int:
 
 @dataclass(eq=False)
 class _Captured:
-    """One batch size: where the pixels go in and the logits come out, on the host and on the device, and the graph between."""
+    """Buffers of one batch size, for pixels and logits on host and device, and the graph between them."""
 
     host_in: Tensor
     device_in: Tensor

@@ -37,7 +37,7 @@ class Batches:
 
 @dataclass(frozen=True)
 class Caches:
-    """Where building remembers: the measured times of kernels, and, if they may be used again, whole engines without weights."""
+    """Caches of building: the measured times of kernels, and, if they may be used again, whole engines without weights."""
 
     timing: Path
     engines: Path | None = None

@@ -1,4 +1,4 @@
-"""From a network to TensorRT engines, and to the files that hold them."""
+"""Build TensorRT engines from a network, and the files that hold them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def fixed_sizes(request: Request) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Plan:
-    """One engine: its files' name, its program, and the batch sizes that it takes."""
+    """An engine: its files' name, its program, and the batch sizes that it takes."""
 
     name: str
     program: ExportedProgram

@@ -1,4 +1,4 @@
-"""What this machine lacks for TensorRT, asked in the order in which it is safe to ask."""
+"""Missing requirements of TensorRT on this machine, checked in an order that is safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between the versions of Torch-TensorRT that are supported; all else is the same in them.
+"""Differences between the supported versions of Torch-TensorRT.
 
 Both have ``dynamo.compile``, ``save``, ``load`` and ``Input`` with the keywords of ``arguments``. What we keep away from:
 ``enabled_precisions`` and ``use_explicit_typing`` are named in 2.11 and gone in 2.14, which swallows them, as every unknown
@@ -35,7 +35,7 @@ def minor(version: str) -> str:
 
 
 def supported(version: str) -> Version:
-    """What is to be known of an installed version. Raises KeyError for one that ``objection`` objects to."""
+    """Return the properties of an installed version. Raises KeyError for one that ``objection`` objects to."""
     return VERSIONS[minor(version)]
 
 
