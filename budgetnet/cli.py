@@ -36,6 +36,7 @@ COMMANDS = {
     "predict": ("prediction", "predict"),
     "serve": ("serving", "serve"),
 }
+RESUMED = ("run", "sweep")  # commands that keep what they have finished
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DefinitionError, UnknownExperiment) as error:
         return complain(error, USAGE)
     except KeyboardInterrupt:
-        print("budgetnet: interrupted; what was finished is kept, and the same command goes on from the last whole epoch", file=sys.stderr)
-        return INTERRUPTED
+        resumes = "; the same command resumes from the last whole epoch" if arguments.command in RESUMED else ""
+        return complain(f"interrupted{resumes}", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OTHER

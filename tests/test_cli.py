@@ -405,7 +405,7 @@ def test_ctrl_c_ends_the_workers_too(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert errors.strip() == "budgetnet: interrupted; what was finished is kept, and the same command goes on from the last whole epoch"
+    assert errors.strip() == "budgetnet: interrupted; the same command resumes from the last whole epoch"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small file system needs root")
@@ -440,3 +440,12 @@ def test_digits_fallback_is_loud_and_unjudged(tmp_path, capsys, monkeypatch):
     assert "this is NOT MNIST" in captured.err
     assert "step-13-digits seed 0  epoch  1/14" in captured.out
     assert "met" not in captured.out
+
+
+def test_an_interrupted_command_that_trains_nothing_promises_no_resumption(monkeypatch, capsys):
+    def interrupted(arguments, catalogue):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("budgetnet.commands.inspection.check", interrupted)
+    assert main("check") == 130
+    assert capsys.readouterr().err == "budgetnet: interrupted\n"

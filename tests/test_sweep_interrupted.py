@@ -98,7 +98,7 @@ def test_ctrl_c_and_continued(tmp_path, whole):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.strip() == "budgetnet: interrupted; what was finished is kept, and the same command goes on from the last whole epoch"
+    assert errors.strip() == "budgetnet: interrupted; the same command resumes from the last whole epoch"
     process = start(tmp_path, "--workers", 1)
     assert "resumes after epoch" in process.communicate()[0]
     assert process.returncode == 0
