@@ -11,6 +11,7 @@ PORT   ?= 8000
 
 BUDGETNET := $(VENV)/bin/python -m budgetnet
 READY     := $(VENV)/.ready
+TOOLS     := $(VENV)/.ready-dev
 PEERS     := $(VENV)/.ready-bench
 RUN       := $(BUDGETNET) run --seeds $(SEEDS) --device $(DEVICE) $(if $(EPOCHS),--epochs $(EPOCHS))
 STEPS     := $(foreach n,01 02 03 04 05 06 07 08 09 10 11 12 13,step-$(n))
@@ -37,6 +38,10 @@ help: ## show this table
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(VENV)/bin/pip install --disable-pip-version-check --progress-bar off --quiet --editable '.[digits,onnx,serve,sweep]'
+	touch $@
+
+$(TOOLS): $(READY)
 	$(VENV)/bin/pip install --disable-pip-version-check --progress-bar off --quiet --editable '.[dev]'
 	touch $@
 
@@ -44,7 +49,7 @@ $(PEERS): $(READY)
 	$(VENV)/bin/pip install --disable-pip-version-check --progress-bar off --quiet --editable '.[bench]'
 	touch $@
 
-install: $(READY) ## make the environment in .venv
+install: $(TOOLS) ## make the environment in .venv, with the tools for the tests
 
 quickstart: $(READY) ## check every budget, train step-13 in full, show verdicts and the report
 	$(BUDGETNET) check
@@ -88,7 +93,7 @@ tensorboard: $(READY) ## open TensorBoard on the runs: curves, weights and the n
 	$(VENV)/bin/tensorboard --logdir runs
 
 # TensorRT's builder in an edition that needs no driver, with the wheels of Torch-TensorRT whose signatures are compared
-$(RTX)/.ready: $(READY)
+$(RTX)/.ready: $(TOOLS)
 	rm -rf $(RTX)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(RTX) $(RTX_TOOLS)
 	for version in 2.11.0 2.14.0; do $(VENV)/bin/pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
@@ -99,10 +104,10 @@ test-rtx: $(RTX)/.ready ## build a TensorRT-RTX engine of every experiment, with
 	OMP_NUM_THREADS=1 BUDGETNET_WHEELS=$(RTX)/wheels PYTHONPATH=$(RTX) $(VENV)/bin/python -m pytest \
 		tests/rtx tests/test_tensorrt_arguments.py tests/test_tensorrt_building.py
 
-test-arm: $(READY) ## run the C kernels' tests for 64-bit ARM, in Debian's qemu-user: about 25 minutes
+test-arm: $(TOOLS) ## run the C kernels' tests for 64-bit ARM, in Debian's qemu-user: about 25 minutes
 	tests/arm/run.sh $(VENV)/arm $(VENV)/bin/python
 
-test: $(READY) ## run the tests
+test: $(TOOLS) ## run the tests
 	$(VENV)/bin/python -m pytest -n auto
 
 bench: $(PEERS) ## measure training speed against a notebook's loop, PyTorch Lightning and Keras: ISA=native|avx2|sse
@@ -111,13 +116,13 @@ bench: $(PEERS) ## measure training speed against a notebook's loop, PyTorch Lig
 bench-serve: $(PEERS) ## measure the inference server against LitServe
 	$(VENV)/bin/python -m benchmarks.serving
 
-bench-soak: $(READY) ## load the inference server with twice what it sustains, and end it in the middle of that
+bench-soak: $(TOOLS) ## load the inference server with twice what it sustains, and end it in the middle of that
 	$(VENV)/bin/python -m benchmarks.serving_soak
 
-$(BENCHES): $(READY) ## one of the other benchmarks; what it takes: python -m benchmarks.roofline --help
+$(BENCHES): $(TOOLS) ## one of the other benchmarks; what it takes: python -m benchmarks.roofline --help
 	$(VENV)/bin/python -m benchmarks.$(subst -,_,$(@:bench-%=%))
 
-lint: $(READY) ## ruff and mypy
+lint: $(TOOLS) ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
