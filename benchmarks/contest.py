@@ -46,7 +46,7 @@ class Entrant:
 
 @dataclass
 class Record:
-    """What an entrant did: images per second of every round, peak memory in MiB.
+    """Results of an entrant: images per second of every round, peak memory in MiB.
 
     ``asked`` is the number of images that each of its processes is told to train on in a turn, ``images`` what that makes in all.
     """

@@ -44,7 +44,7 @@ class Contestant(Protocol):
 
 @dataclass(frozen=True)
 class Lap:
-    """What a process answers: its training, and its peak memory so far in MiB, on the device where it uses one."""
+    """The answer of a process: its training, and its peak memory so far in MiB, on the device where it uses one."""
 
     trained: Stretch
     peak_mib: float

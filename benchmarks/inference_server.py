@@ -24,7 +24,7 @@ class Fallen(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """What predicts: an artifact's folder, or an experiment whose trained network torch runs as it is (``weights``)."""
+    """The network to measure: an artifact's folder, or an experiment whose trained network torch runs as it is (``weights``)."""
 
     name: str
     artifact: Path | None = None
@@ -33,7 +33,7 @@ class Source:
     device: str = "cpu"
 
     def loaded(self, threads: int) -> Call:
-        """From uint8 images (N, C, H, W) to logits, in this process."""
+        """Return the logits of uint8 images (N, C, H, W), in this process."""
         if self.artifact is not None:
             from budgetnet.inference.predictor import Predictor
 

@@ -1,4 +1,4 @@
-"""What the inference benchmark says: percentiles, images per second, ratios to the baseline, a table and a plot."""
+"""Results of the inference benchmark: percentiles, images per second, ratios to the baseline, a table and a plot."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Measured:
         self.expected[batch] = seconds
 
     def calls(self, batch: int, seconds: float) -> int:
-        """How many calls fill a turn."""
+        """Return how many calls fill a turn."""
         return int(min(max(seconds / self.expected[batch], LEAST_CALLS), MOST_CALLS))
 
     def settle(self) -> None:

@@ -1,4 +1,4 @@
-"""How much of the machine a training step uses: its operations and bytes, this machine's ceilings, and where the time goes.
+"""Roofline of a training step: its operations and bytes, this machine's ceilings, and where the time goes.
 
     python -m benchmarks.roofline [EXPERIMENT] [--threads N] [--seconds 10] [--json FILE]
 

@@ -37,7 +37,7 @@ class Apart(OtherProcess):
         super().__init__(serve, work, given)
 
     def ask(self, *asked: Any) -> Any:
-        """What ``work`` gives. Raises Fallen."""
+        """Return the result of ``work``. Raises Fallen."""
         self.begin(*asked)
         return self.answer()
 
@@ -46,7 +46,7 @@ class Apart(OtherProcess):
         self._connection.send(asked)
 
     def done(self, seconds: float) -> bool:
-        """Whether the answer is there after so many seconds at most."""
+        """Tell whether the answer is there after so many seconds at most."""
         return bool(self._connection.poll(seconds))
 
     def answer(self) -> Any:

@@ -29,7 +29,7 @@ Seconds = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """What was measured: of every request its latency in seconds and what its answer says, in milliseconds.
+    """Measurements: of every request its latency in seconds and what its answer says, in milliseconds.
 
     ``busy`` is the client's share of its core. ``answers`` are all, also those before and after the clock ran.
     """
@@ -82,7 +82,7 @@ class Connection:
 
 
 def length_of(head: bytes) -> int:
-    """What an answer's headers say of its length."""
+    """Return the length of a response from its headers."""
     start = head.lower().index(b"content-length:") + 15
     end = head.find(b"\r", start)
     return int(head[start : end if end >= 0 else None])
@@ -92,7 +92,7 @@ Heard = tuple[int, float, bytes]  # a request's place, its latency, its answer
 
 
 def exchange(port: int, requests: Sequence[bytes], clients: int, seconds: float) -> tuple[list[Heard], float, float, int]:
-    """What was heard, in how many seconds, and in how many of the processor's; and how many answers there were in all.
+    """The answers, in how many seconds, and in how many of the processor's; and how many answers there were in all.
 
     The clock starts when every client has had an answer, so that the queues are as long as they will be; what is still on its way
     in the end is waited for, so that no server begins its next turn with the rest of this one.

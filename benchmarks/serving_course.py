@@ -1,4 +1,4 @@
-"""What a course of load says: counts by kind and outcome, rates, latencies, memory; and whether the server sustained it."""
+"""Results of a course of load: counts by kind and outcome, rates, latencies, memory; and whether the server sustained it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server owes when it is told to end under load, and whether it gave it.
+"""Account of the requests in progress when a server is told to end under load.
 
 Accepted is a request whose connection was established, and whose last byte was sent, before the server's socket stopped listening. It
 must be answered, by whatever status; nobody can expect more, since a client cannot know of a connection that is closed while it sends.

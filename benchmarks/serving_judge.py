@@ -1,4 +1,4 @@
-"""Whether an answer is what the request allows, and the offline predictor says."""
+"""Judge answers: by what the request allows, and against the offline predictor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.serving_traffic import Ask
 
 
 class Outcome(enum.Enum):
-    """What became of a request."""
+    """Outcome of a request."""
 
     RIGHT = "right"  # 200, and the offline predictor's
     REFUSED = "refused as it should be"  # a malformed one, with its status

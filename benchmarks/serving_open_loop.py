@@ -39,7 +39,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a request: when it was due, wholly sent (None: never) and ended, in seconds of one clock."""
+    """Fate of a request: when it was due, wholly sent (None: never) and ended, in seconds of one clock."""
 
     kind: str
     due: float

@@ -1,4 +1,4 @@
-"""What the servers are asked, and what they must say: whole HTTP requests with the answers of the offline predictor."""
+"""Requests to the servers and their expected answers: whole HTTP requests with the answers of the offline predictor."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Server:
             return content
 
     def processor_seconds(self) -> float:
-        """What all its processes have used of the processor since they were started."""
+        """Return the processor seconds of all its processes since their start."""
         return sum(map(_processor, _group(self.pid)))
 
     def resident(self) -> int:

@@ -65,7 +65,7 @@ class Soak:
         self._seed = 1000 * seed
 
     def course(self, rate: float, seconds: float, ends: bool = False) -> tuple[Course, list[int]]:
-        """What became of a load, and the server's memory meanwhile, in bytes. Raises Fallen."""
+        """Run a load; return its results and the server's memory meanwhile, in bytes. Raises Fallen."""
         self._seed += 1
         self._client.begin(Plan(self.server.port, rate, seconds, self._seed, self.server.pid if ends else None))
         memory = []
@@ -149,7 +149,7 @@ def _ended(ending: Figures) -> str:
 
 
 def broken(found: Figures) -> list[str]:
-    """What is not as it should be, a sentence each."""
+    """Return the failures, a sentence each."""
     own, said = found["soak"], []
     for name in ("malformed", "soak"):
         if wrong := total(found[name], Outcome.WRONG):

@@ -1,4 +1,4 @@
-"""What the contest of servers says: percentiles, rates, where the time went, ratios to the best peer; as a table and as a plot."""
+"""Results of the contest of servers: percentiles, rates, where the time went, ratios to the best peer; as a table and as a plot."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def _gone(ask: Ask) -> Ask:
 
 
 def malformed() -> list[Ask]:
-    """What must be refused, each with its status."""
+    """Return requests that must be refused, each with its status."""
     picture = io.BytesIO()
     Image.new("1", (64, 64), 1).save(picture, "PNG")
     cut = picture.getvalue()[:-30]

@@ -1,4 +1,4 @@
-"""What a contest says: medians, ratios to the fastest peer, a table and JSON-ready figures."""
+"""Results of a contest: medians, ratios to the fastest peer, a table and JSON-ready figures."""
 
 from __future__ import annotations
 

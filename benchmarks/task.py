@@ -1,4 +1,4 @@
-"""What every entrant trains on and by; knows neither torch nor Keras, so that memory is each entrant's own."""
+"""Data and recipe of all entrants; imports neither torch nor Keras, so that memory is each entrant's own."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def require_data() -> None:
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """What all benchmarks of training take."""
+    """Add the arguments of all training benchmarks."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     made.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")

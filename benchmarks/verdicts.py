@@ -1,4 +1,4 @@
-"""Whether the fast path changes a verdict: plain torch in fp32 and the path that is the default here, the same seeds, side by side.
+"""Test whether the fast path changes a verdict: plain torch in fp32 and the path that is the default here, the same seeds, side by side.
 
     python -m benchmarks.verdicts [step-09 …] [--seeds 0-4] [--runs runs/verdicts] [--device cpu|cuda] [--json FILE]
 
@@ -50,7 +50,7 @@ class Pair:
 
     @property
     def changed(self) -> bool:
-        """Whether one of the two verdicts is another word on the other path."""
+        """Tell whether one of the two verdicts differs on the other path."""
         return (self.reference.aim.word, self.reference.reproduction.word) != (self.fast.aim.word, self.fast.reproduction.word)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What the definitions share about the documents: curves from ``reported_curves.json``, and aims that are a document's own figure."""
+"""Shared parts of the definitions of documents: curves from ``reported_curves.json``, and aims that are a document's own figure."""
 
 import json
 from functools import cache

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import hashlib
 import multiprocessing
-import os
 import shutil
 import sys
 import tempfile
@@ -88,16 +87,11 @@ def _fits(known: Made) -> bool:
     return True
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "it is started by a server"
-    parent.join()
-    os._exit(1)
-
-
 def _compile(order: Order, root: Path) -> Made:
     """In the other process."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    from budgetnet.jobs.workers import end_with_parent
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
     from budgetnet.commands.compiling import evidence
     from budgetnet.data import arrays
     from budgetnet.inference.compilation import Wish, compile_run

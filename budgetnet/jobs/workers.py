@@ -97,7 +97,7 @@ def _work(connection: Any, options: Options, environment: dict[str, str], thread
     os.environ.clear()  # what it has is the environment of when the server was started
     os.environ.update(environment)
     allow_dotted_names(dotted)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     import torch
     from tqdm import tqdm
 
@@ -125,8 +125,8 @@ def _portable(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _end_with_parent() -> None:
-    """A worker must not outlive a parent that was killed: it would hold its run directory and go on unseen."""
+def end_with_parent() -> None:
+    """Wait for the parent process to end, then end this one: a worker must not go on unseen."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

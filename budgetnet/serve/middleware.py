@@ -1,4 +1,4 @@
-"""What surrounds the routes: API key, response headers, errors as JSON, and the observation of every request."""
+"""Middleware around the routes: API key, response headers, errors as JSON, and the observation of every request."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class Store:
 
 
 def _secrets(url: str) -> list[str]:
-    """What of a server's URL is not to be printed: the password, in parts where it holds an @, and options that are passwords."""
+    """Return the secrets in a server's URL: the password, in parts where it holds an @, and options that are passwords."""
     options = re.findall(r"[?&][^=&]*(?:pass|secret|token|key)[^=&]*=([^&]+)", url)
     parts = [*url.rpartition("@")[0].partition("://")[2].partition(":")[2].split("@"), *options]
     return [part for part in (*parts, *map(unquote_plus, parts)) if part]

@@ -1,1 +1,1 @@
-"""What OpenAPI says of the server, and the page that shows it."""
+"""OpenAPI descriptions of the server, and the page that shows them."""

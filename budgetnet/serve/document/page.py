@@ -108,7 +108,7 @@ def _sentence(summary: str) -> str:
 
 
 def _text(markdown: str) -> str:
-    """As much of Markdown as the descriptions use."""
+    """Convert the Markdown that the descriptions use to HTML."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(markdown))
 
 
