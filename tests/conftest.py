@@ -11,6 +11,11 @@ from tests.command_line import OWN, main
 
 torch.set_num_threads(1)  # the tests' own processes are the parallelism
 
+_worker = os.environ.get("PYTEST_XDIST_WORKER")
+if _worker and hasattr(os, "sched_setaffinity"):  # threads of two tests on the same cores spin and wait for each other: 30 times slower
+    _cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {_cores[int(_worker.removeprefix("gw")) % len(_cores)]})
+
 try:
     from hypothesis import settings
 except ImportError:  # a bare checkout on a CUDA machine: the property tests are skipped there
