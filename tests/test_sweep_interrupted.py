@@ -113,15 +113,3 @@ def test_two_sweeps_at_once_share_the_trials(tmp_path, whole, kind):
     assert all("12 points, 12 complete" in output for output, _ in outputs)
     journal = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(f"{tmp_path}/trials.log")) if more else None
     assert_each_trial_once(tmp_path, whole, journal)
-
-
-def test_a_sweep_takes_over_from_one_that_is_killed_beside_it(tmp_path, whole):
-    first = start(tmp_path, "--workers", 1)
-    until(first, lambda: any(epochs_logged(tmp_path).values()), "an epoch")
-    second = start(tmp_path, "--workers", 1)
-    until(second, lambda: len(epochs_logged(tmp_path)) > 1, "the second sweep's run")
-    first.kill()
-    first.communicate()
-    output, errors = second.communicate()
-    assert second.returncode == 0, (output, errors)
-    assert_each_trial_once(tmp_path, whole)

@@ -23,7 +23,7 @@ from budgetnet.run import BudgetExceeded
 from budgetnet.rundir import RunDirectory, RunDirectoryError, RunInUse
 from budgetnet.sweep.points import EPOCHS, Group, trial_experiment
 from budgetnet.sweep.reuse import trained_before
-from budgetnet.sweep.trials import KEPT, RUN, Outcome, Trials
+from budgetnet.sweep.trials import Outcome, Trials
 
 # What says something about the point: its trial has failed, and the search goes on.
 POINTS_FAULT = (Diverged, BudgetExceeded, DefinitionError)
@@ -79,7 +79,6 @@ class Search:
 
         ``runner`` trains what it is supplied with (``jobs.run_supplied``); ``wait_for_others`` is told once for whom it waits.
         """
-        self._tidy()
         said = ""
         while True:
             with contextlib.closing(runner(self.supply)) as ended:
@@ -163,13 +162,13 @@ class Search:
 
     def _tell_all(self, group: Group, outcome_of: Callable[[int], Outcome], run: str | None) -> None:
         """Tell every point of a run; None: the run cannot be, so that there is no folder either."""
+        if run is not None and not self._keep_weights:
+            self._drop_weights(run)  # first: a process killed before it tells finds the run finished next time
         lines = []
         for index in group.telling_order:
             outcome = outcome_of(index)
-            self.trials.tell(index, outcome, run, self._keep_weights)
+            self.trials.tell(index, outcome, run)
             lines.append(self._line(index, outcome))
-        if run is not None and not self._keep_weights:
-            self._drop_weights(run)
         self._told(lines)
 
     def _epochs(self, index: int, opened: _Open) -> int:
@@ -199,14 +198,3 @@ class Search:
     def _drop_weights(self, name: str) -> None:
         for seed in self.trials.seeds:
             RunDirectory(self._runs / name / f"seed-{seed}").drop_weights()
-
-    def _tidy(self) -> None:
-        """Drop what a process that was killed right after telling a trial could not drop any more; what was to be kept stays."""
-        tickets = self.trials.tickets()
-        for group in self.trials.groups:
-            trial = tickets.get(group.leader)
-            if trial is None:
-                continue
-            run, kept = (trial.user_attrs.get(key) for key in (RUN, KEPT))
-            if trial.state.is_finished() and run is not None and not (kept or self._keep_weights):
-                self._drop_weights(run)

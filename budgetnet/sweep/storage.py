@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -105,24 +103,17 @@ class Store:
     def unusable(self, error: BaseException) -> StorageError:
         while isinstance(error.__cause__, Exception):
             error = error.__cause__
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if self.file is None and any(part in said for part in _secrets(self.url)):
-            said = "its own words are left out, because they hold the password"
+        said = type(error).__name__
+        if self.file is not None and str(error):  # what a server's driver says may hold the password
+            said += f": {str(error).splitlines()[0]}"
         mend = "move the file away to begin anew: finished runs are taken from their directories" if self.file else "see --storage"
-        return StorageError(f"the storage {self.name} cannot be used ({type(error).__name__}: {said}); {mend}")
+        return StorageError(f"the storage {self.name} cannot be used ({said}); {mend}")
 
     def close(self) -> None:
         engine = getattr(self.storage, "engine", None)
         self.storage.remove_session()
         if engine is not None:
             engine.dispose()
-
-
-def _secrets(url: str) -> list[str]:
-    """Return the secrets in a server's URL: the password, in parts where it holds an @, and options that are passwords."""
-    options = re.findall(r"[?&][^=&]*(?:pass|secret|token|key)[^=&]*=([^&]+)", url)
-    parts = [*url.rpartition("@")[0].partition("://")[2].partition(":")[2].split("@"), *options]
-    return [part for part in (*parts, *map(unquote_plus, parts)) if part]
 
 
 def _file_of(url: str) -> Path | None:

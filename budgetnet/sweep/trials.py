@@ -25,7 +25,7 @@ from budgetnet.sweep.storage import HEARTBEAT, Store
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
-TICKET, SECONDS, BY_SEED, REASON, RUN, KEPT, MENDABLE = "ticket", "seconds", "by_seed", "reason", "run", "weights_kept", "mendable"
+TICKET, SECONDS, BY_SEED, REASON, RUN, MENDABLE = "ticket", "seconds", "by_seed", "reason", "run", "mendable"
 
 
 @dataclass(frozen=True)
@@ -138,12 +138,12 @@ class Trials:
                 return by_leader[index], self._grid[index] if self._grid is not None else point_of(self.study, proposed(self.study, kept))
         return None
 
-    def tell(self, index: int, outcome: Outcome, run: str | None, weights_kept: bool = False) -> None:
+    def tell(self, index: int, outcome: Outcome, run: str | None) -> None:
         """Finish a trial with its value, or as failed with the reason. ``run`` is its folder's name; None where there is none."""
         import optuna
 
         found = {SECONDS: outcome.seconds, BY_SEED: {str(seed): value for seed, value in outcome.by_seed.items()}, RUN: run}
-        found |= {REASON: outcome.reason, KEPT: weights_kept, MENDABLE: outcome.mendable}
+        found |= {REASON: outcome.reason, MENDABLE: outcome.mendable}
         state = optuna.trial.TrialState.FAIL if outcome.value is None else optuna.trial.TrialState.COMPLETE
         trial = self._mine.get(index)
         if trial is not None:
