@@ -124,18 +124,19 @@ class Trials:
             warnings.simplefilter("ignore")  # the heartbeat is experimental in Optuna, and beats here outside of optimize()
             optuna.storages.fail_stale_trials(self._study)
             by_leader = {group.leader: group for group in self.groups}
-            while any(trial.state.name == "WAITING" for trial in self.tickets().values()):
-                trial = self._study.ask()
+            while "WAITING" in (states := [trial.state.name for trial in self.tickets().values()]):
+                # seeded by trial: what a continued search proposes depends on its trials only
+                self._study.sampler = optuna.samplers.TPESampler(seed=self.seeds[0] + len(states) - states.count("WAITING"))
+                trial = self._study.ask(self._distributions)
                 index = trial.user_attrs.get(TICKET, self.count)
                 if index not in by_leader or self.tickets()[index].number != trial.number:  # queued twice, or not by this sweep
                     self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
                     continue
                 self._mine[index] = trial
                 self._record_heartbeats()
-                if self._grid is None:  # seeded by trial: what a continued search proposes depends on its trials only
-                    self._study.sampler = optuna.samplers.TPESampler(seed=self.seeds[0] + index)
-                kept = {field: trial._suggest(field, one) for field, one in self._distributions.items()}
-                return by_leader[index], self._grid[index] if self._grid is not None else point_of(self.study, proposed(self.study, kept))
+                if self._grid is not None:
+                    return by_leader[index], self._grid[index]
+                return by_leader[index], point_of(self.study, proposed(self.study, trial.params))
         return None
 
     def tell(self, index: int, outcome: Outcome, run: str | None) -> None:
