@@ -1,8 +1,7 @@
 """The parts of a sweep alone: names and groups of points, proposals, owners, trials."""
 
 import re
-import subprocess
-import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,9 +9,9 @@ import pytest
 optuna = pytest.importorskip("optuna")
 
 from budgetnet.definition import SGD, Choices, Range, Study  # noqa: E402
-from budgetnet.sweep import owners, points, sampling  # noqa: E402
+from budgetnet.sweep import points, sampling  # noqa: E402
 from budgetnet.sweep.storage import Store  # noqa: E402
-from budgetnet.sweep.trials import OWNER, Outcome, Trials  # noqa: E402
+from budgetnet.sweep.trials import Outcome, Trials  # noqa: E402
 from tests.own_studies import BASE, BATCH, EXTREME, SCHEDULED, TPE  # noqa: E402
 
 
@@ -54,51 +53,12 @@ def test_choices_may_be_records():
     assert sampling.point_of(study, {"recipe.optimizer": repr(SGD(0.2))}) == {"recipe.optimizer": SGD(0.2)}
 
 
-def test_proposals_depend_on_history_and_number_alone():
-    study = optuna.create_study(direction="maximize")
-    for number in range(12):
-        kept = sampling.propose(TPE, study.trials, number)
-        assert kept == sampling.propose(TPE, study.trials, number)
-        assert 0.001 <= kept["recipe.optimizer.lr"] <= 1
-        assert float(f"{kept['recipe.optimizer.lr']:.4g}") == kept["recipe.optimizer.lr"]
-        assert kept["recipe.batch_size"] in range(16, 65)
-        study.add_trial(
-            optuna.create_trial(params=kept, distributions=sampling.distributions(TPE), value=-abs(kept["recipe.optimizer.lr"] - 0.1))
-        )
-    assert len({trial.params["recipe.optimizer.lr"] for trial in study.trials}) == 12
-
-
-def test_a_range_with_a_step_proposes_its_values():
-    study = replace(TPE, space=(("model.dropout", Range(0.0, 0.5, step=0.1)),))
-    assert all(round(10 * sampling.propose(study, (), number)["model.dropout"], 6) in range(6) for number in range(8))
-
-
 @pytest.mark.parametrize("axis", [Range(16, 61, step=10), Range(0.1, 0.75, step=0.2), Range(0.0, 0.35, step=0.1), Range(1, 2, step=5)])
-def test_a_step_that_does_not_divide_its_range_proposes_the_values_it_reaches(axis):
+def test_a_step_that_does_not_divide_its_range_ends_at_the_last_value_it_reaches(axis):
     """Optuna would warn, and a warning is an error here."""
     study = replace(TPE, space=(("model.dropout" if axis.high < 1 else "recipe.epochs", axis),))
-    found = {value for number in range(12) for value in sampling.propose(study, (), number).values()}
-    assert found <= set(axis.values)
     (distribution,) = sampling.distributions(study).values()
     assert (distribution.low, distribution.high) == (axis.values[0], axis.values[-1])
-
-
-# --- owners -----------------------------------------------------------------------------------------------------------
-
-
-def test_owners_that_are_gone_are_told_from_those_that_live():
-    me = owners.this_process()
-    assert owners.may_be_alive(me)
-    assert owners.owner_of(me.as_attribute()) == me
-    assert owners.owner_of(None) is None
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        other = replace(me, pid=process.pid, started=owners._started(process.pid))
-        assert owners.may_be_alive(other)
-        process.kill()
-    assert not owners.may_be_alive(other)
-    assert not owners.may_be_alive(replace(me, started="1"))  # its number, given to another process
-    assert not owners.may_be_alive(replace(me, boot="before"))
-    assert owners.may_be_alive(replace(other, host="elsewhere"))
 
 
 # --- trials -----------------------------------------------------------------------------------------------------------
@@ -112,117 +72,76 @@ def store(request, tmp_path):
     opened.close()
 
 
-def test_trials_are_made_once_claimed_once_and_told_once(store):
-    first = Trials(store, BATCH, BASE, (0,))
-    second = Trials(store, BATCH, BASE, (0,))
-    assert [trial.user_attrs["ticket"] for trial in second.tickets().values()] == list(range(6))
+@pytest.fixture
+def trials_of(store):
+    """Open trials of a study; all are closed at the end."""
+    opened = []
+
+    def open_trials(study, **more):
+        opened.append(Trials(store, study, study.base, (0,), **more))
+        return opened[-1]
+
+    yield open_trials
+    for trials in opened:
+        trials.close()
+
+
+def test_trials_are_queued_once_claimed_once_and_told_once(trials_of):
+    first, second = trials_of(BATCH), trials_of(BATCH)
+    assert list(second.tickets()) == [2, 5]
     group, point = first.claim()
     assert (group.members, point) == ((0, 1, 2), {"recipe.batch_size": 32, "recipe.epochs": 3})
+    assert second.others == 1
+    assert second.claim()[0].members == (3, 4, 5)
+    assert first.claim() is None
     for index in group.telling_order:
         first.tell(index, Outcome(90.0 + index, {0: 90.0 + index}, 1.5), "a-run")
     first.tell(0, Outcome(1.0, {}, 1.0), "a-run")
-    assert first.claim()[0].members == (3, 4, 5)
-    assert first.claim() is None
     trials = second.tickets()
     assert [trials[index].value for index in range(3)] == [90.0, 91.0, 92.0]
     assert [trials[index].params["recipe.epochs"] for index in range(3)] == [1, 2, 3]
+    assert second.unfinished == 3
 
 
-def test_what_a_dead_process_claimed_is_adopted_and_what_a_live_one_has_is_not(store):
-    first = Trials(store, SCHEDULED, SCHEDULED.base, (0,))
-    first.claim()
-    first.claim()
-    first.tell(1, Outcome(50.0, {0: 50.0}, 1.0), "a-run")
-    me = owners.this_process()
-    for owner, adopt, adopted in [
-        (replace(me, pid=1, started=owners._started(1)), False, False),
-        (replace(me, host="elsewhere"), False, False),
-        (replace(me, host="elsewhere"), True, True),
-        (replace(me, started="1"), False, True),
-        (me, False, True),  # an earlier sweep of this process
-    ]:
-        store.storage.set_trial_user_attr(first._trial_id(first.tickets()[0]), OWNER, owner.as_attribute())
-        given = Trials(store, SCHEDULED, SCHEDULED.base, (0,), adopt=adopt).claim()
-        assert (given is not None) == adopted, owner
-    assert first.others() == {}
-
-
-def test_what_is_given_back_is_claimed_by_the_next(store):
-    first = Trials(store, BATCH, BASE, (0,))
+def test_a_run_that_its_process_gave_up_is_claimed_by_the_next(trials_of):
+    first = trials_of(BATCH)
     group, _ = first.claim()
-    first.give_back(group)
-    assert first.claim()[0].leader == 5
-    assert Trials(store, BATCH, BASE, (0,)).claim()[0] == group
+    first.close()
+    assert first.tickets()[group.leader].system_attrs["failed_trial"] == 0
+    assert sorted(claimed.leader for claimed, _ in (trials_of(BATCH).claim() for _ in range(2))) == [2, 5]
 
 
-def killed_before_it_could_sign(store):
-    """Trials with the first one claimed and running, but not signed."""
-    trials = Trials(store, SCHEDULED, SCHEDULED.base, (0,))
-    write = store.storage.set_trial_user_attr
-
-    def until_signed(number, key, value):
-        if key == OWNER:
-            raise KeyboardInterrupt
-        write(number, key, value)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store.storage, "set_trial_user_attr", until_signed)
-        with pytest.raises(KeyboardInterrupt):
-            trials.claim()
-    return trials
+def test_a_trial_that_runs_is_left_to_its_process_unless_adopted(trials_of):
+    group, _ = trials_of(SCHEDULED).claim()
+    other = trials_of(SCHEDULED)
+    assert other.claim()[0].leader != group.leader
+    assert other.claim() is None
+    other.close()
+    adopting = trials_of(SCHEDULED, adopt=True)
+    assert sorted(adopting.claim()[0].leader for _ in range(2)) == [0, 1]
 
 
-@pytest.mark.parametrize(
-    ("changes", "adopt", "adopted"),
-    [
-        ({"host": "elsewhere"}, False, False),  # about to sign, for all that anyone here can know
-        ({"host": "elsewhere"}, True, True),
-        ({"pid": 1, "started": owners._started(1)}, False, False),
-        ({"started": "1"}, False, True),  # killed
-        ({}, False, True),  # this very process, interrupted
-    ],
-)
-def test_a_trial_that_is_claimed_but_unsigned_is_its_claimer_s(store, monkeypatch, changes, adopt, adopted):
-    me = owners.this_process()
-    with monkeypatch.context() as patch:
-        patch.setattr("budgetnet.sweep.trials.this_process", lambda: replace(me, **changes))
-        killed_before_it_could_sign(store)
-    mine = Trials(store, SCHEDULED, SCHEDULED.base, (0,), adopt=adopt)
-    assert mine.others() == ({replace(me, **changes): 1} if changes else {})
-    assert mine.claim()[0].leader == (0 if adopted else 1)
+def test_a_trial_without_a_heartbeat_is_taken_over_with_its_point(tmp_path, monkeypatch):
+    monkeypatch.setattr("budgetnet.sweep.storage.GRACE", 1)
+    store = Store(None, tmp_path)
+    dead = Trials(store, TPE, TPE.base, (0,), 1)
+    _, point = dead.claim()
+    dead._stopped.set()
+    time.sleep(2.1)
+    other = Trials(store, TPE, TPE.base, (0,), 1)
+    assert other.claim()[1] == point
+    other.tell(0, Outcome(90.0, {0: 90.0}, 1.0), "a-run")
+    assert [trial.value for trial in other.tickets().values()] == [90.0]
+    dead.tell(0, Outcome(10.0, {0: 10.0}, 1.0), "a-run")
+    assert [trial.value for trial in other.tickets().values()] == [90.0]
+    other.close()
+    store.close()
 
 
-def test_who_loses_the_race_for_a_trial_leaves_it_to_the_winner(store, monkeypatch):
-    """Two machines whose lock files are not the same see the same waiting trial; storages let one of them have it."""
-    me = owners.this_process()
-    with monkeypatch.context() as patch:
-        patch.setattr("budgetnet.sweep.trials.this_process", lambda: replace(me, host="elsewhere"))
-        winner = Trials(store, SCHEDULED, SCHEDULED.base, (0,))
-    loser = Trials(store, SCHEDULED, SCHEDULED.base, (0,))
-    waiting = list(store.storage.get_all_trials(loser._id, deepcopy=True))
-    assert winner.claim()[0].leader == 0
-    assert not loser._claim(waiting[0])
-    assert loser.others() == {replace(me, host="elsewhere"): 1}
-    assert loser.claim()[0].leader == 1
-    assert loser.claim() is None
-
-
-def test_a_half_written_proposal_is_completed(store):
-    """A kill between the point and its parameters: the same point goes on."""
-    first = Trials(store, TPE, TPE.base, (0,))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store.storage, "set_trial_param", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            first.claim()
-    (before,) = [trial.user_attrs["point"] for trial in first.tickets().values() if "point" in trial.user_attrs]
-    _, point = Trials(store, TPE, TPE.base, (0,)).claim()
-    assert dict(point) == before == sampling.propose(TPE, (), 0)
-
-
-def test_more_proposals_are_added_and_fewer_are_looked_at(store):
-    assert len(Trials(store, TPE, BASE, (0,), 2).tickets()) == 2
-    assert len(Trials(store, TPE, BASE, (0,), 5).tickets()) == 5
-    assert len(Trials(store, TPE, BASE, (0,), 3).tickets()) == 3
+def test_more_proposals_are_added_and_fewer_are_looked_at(trials_of):
+    assert len(trials_of(TPE, count=2).tickets()) == 2
+    assert len(trials_of(TPE, count=5).tickets()) == 5
+    assert len(trials_of(TPE, count=3).tickets()) == 3
 
 
 def test_groups_that_share_a_run_are_those_of_one_rate():

@@ -107,14 +107,6 @@ def test_weights_that_were_kept_once_stay(tmp_path):
     assert weights(tmp_path) == kept
 
 
-def test_weights_that_a_killed_sweep_could_not_drop_are_dropped(tmp_path):
-    assert sweep(tmp_path, "scheduled") == 0
-    left = tmp_path / "runs" / "studies" / "scheduled" / "epochs-1" / "seed-0" / "checkpoint.pt"
-    left.write_bytes(b"")
-    assert sweep(tmp_path, "scheduled") == 0
-    assert not left.exists()
-
-
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory):
     root = tmp_path_factory.mktemp("planned")

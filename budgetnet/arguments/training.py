@@ -52,7 +52,7 @@ def _add_sweep_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--trials", type=positive, metavar="N", help="points that TPE studies propose (default: as declared)")
     parser.add_argument("--seeds", type=parse_seeds, metavar="SEEDS", help="seeds of every trial, such as 0-2 (default: as declared)")
-    parser.add_argument("--adopt", action="store_true", help="also take over trials of other machines; be sure that they are dead")
+    parser.add_argument("--adopt", action="store_true", help="take over running trials at once; be sure that their processes are dead")
     parser.add_argument("--keep-weights", action="store_true", help="keep weights and checkpoints of finished trials")
     parser.set_defaults(epochs=None)
 

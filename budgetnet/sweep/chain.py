@@ -80,7 +80,8 @@ class Chain:
                     lambda supply: run_supplied(supply, options, workers, ConsoleProgress()), lambda line: self.say(f"{study.name}  {line}")
                 )
             finally:  # an interrupted sweep leaves no trial that is called running
-                record = study_record(trials, fixed, store.recorded, device, ended=True)
+                trials.close()
+                record = study_record(trials, fixed, store.recorded, device)
                 write_record(folder, record)
             self.failures += search.failures
         if not record.left and record.best_point is not None:

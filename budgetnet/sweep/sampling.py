@@ -1,9 +1,7 @@
-"""Which point comes next: a pure function of the study, the trials so far and a seed, so that a search can be repeated."""
+"""The space of a study as Optuna describes it, and points from the values that it proposes."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +10,6 @@ from budgetnet.definition.study import stored
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
-
-SEEDS_APART = 1_000_003
 
 
 def distributions(study: Study) -> dict[str, BaseDistribution]:
@@ -43,19 +38,8 @@ def _last(axis: Range) -> float:
     return int(last) if axis.whole else float(last)
 
 
-def propose(study: Study, history: Iterable[FrozenTrial], number: int, seed: int = 0) -> dict[str, Any]:
-    """The stored values of the next point of a TPE search.
-
-    ``history`` are the trials so far, finished or running, in the order of their numbers; ``number`` counts the proposals. The
-    sampler is seeded for each proposal alone: what a sweep that was interrupted proposes next depends on its trials only.
-    """
-    import optuna
-
-    scratch = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=(seed * SEEDS_APART + number) % 2**32))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        scratch.add_trials([trial for trial in history if trial.params])
-        params = scratch.ask(distributions(study)).params
+def proposed(study: Study, params: dict[str, Any]) -> dict[str, Any]:
+    """The stored values of a proposed point, its floats rounded."""
     return {field: _rounded(axis, params[field]) for field, axis in study.space}
 
 

@@ -23,7 +23,7 @@ from budgetnet.run import BudgetExceeded
 from budgetnet.rundir import RunDirectory, RunDirectoryError, RunInUse
 from budgetnet.sweep.points import EPOCHS, Group, trial_experiment
 from budgetnet.sweep.reuse import trained_before
-from budgetnet.sweep.trials import KEPT, RUN, Outcome, Trials
+from budgetnet.sweep.trials import Outcome, Trials
 
 # What says something about the point: its trial has failed, and the search goes on.
 POINTS_FAULT = (Diverged, BudgetExceeded, DefinitionError)
@@ -79,22 +79,20 @@ class Search:
 
         ``runner`` trains what it is supplied with (``jobs.run_supplied``); ``wait_for_others`` is told once for whom it waits.
         """
-        self._tidy()
         said = ""
         while True:
             with contextlib.closing(runner(self.supply)) as ended:
                 for (opened, job), outcome in ended:
                     self._take(opened, job, outcome)
-            others = self.trials.others()
-            if not self._unfinished() or self._stopped or not (others or self._in_use):
-                return not self._unfinished()
-            held = [f"{count} trial{'s' * (count > 1)} of {owner}" for owner, count in others.items()]
-            now = f"waits for {', '.join(held) or 'a run directory that another process has'}"
+            others, left = self.trials.others, self.trials.unfinished
+            if not left or self._stopped or not (others or self._in_use):
+                return not left
+            now = "waits for trials that another process runs, or left; --adopt takes them over at once"
             if now != said:
                 wait_for_others(now)
                 said = now
             time.sleep(POLL)
-            self.trials.left_alone -= self._in_use
+            self.trials.release(self._in_use)
             self._in_use.clear()
 
     def supply(self) -> tuple[tuple[_Open, Job], Job] | None:
@@ -128,9 +126,6 @@ class Search:
         if len(opened.records) == len(self.trials.seeds):
             self._tell(opened)
 
-    def _unfinished(self) -> int:
-        return sum(not trial.state.is_finished() for trial in self.trials.tickets().values())
-
     # --- outcomes -----------------------------------------------------------------------------------------------------
 
     def _take(self, opened: _Open, job: Job, outcome: RunOutcome) -> None:
@@ -151,9 +146,8 @@ class Search:
             if not isinstance(outcome.error, POINTS_FAULT):
                 self.failures.append(outcome)  # nothing that a point should be able to cause: shown with its traceback
         if opened.left is not None and not opened.running:
-            in_use = isinstance(opened.left.error, RunInUse)
-            self._in_use |= {opened.group.leader} if in_use else set()
-            self.trials.give_back(opened.group, still_held=in_use)
+            if isinstance(opened.left.error, RunInUse):
+                self._in_use.add(opened.group.leader)
         elif len(opened.records) == len(self.trials.seeds):
             self._tell(opened)
 
@@ -168,13 +162,13 @@ class Search:
 
     def _tell_all(self, group: Group, outcome_of: Callable[[int], Outcome], run: str | None) -> None:
         """Tell every point of a run; None: the run cannot be, so that there is no folder either."""
+        if run is not None and not self._keep_weights:
+            self._drop_weights(run)  # first: a process killed before it tells finds the run finished next time
         lines = []
         for index in group.telling_order:
             outcome = outcome_of(index)
-            self.trials.tell(index, outcome, run, self._keep_weights)
+            self.trials.tell(index, outcome, run)
             lines.append(self._line(index, outcome))
-        if run is not None and not self._keep_weights:
-            self._drop_weights(run)
         self._told(lines)
 
     def _epochs(self, index: int, opened: _Open) -> int:
@@ -194,7 +188,7 @@ class Search:
 
     def _line(self, index: int, outcome: Outcome) -> str:
         study = self.trials.study
-        kept = self.trials.stored_point(self.trials.tickets()[index]) or {}
+        kept = self.trials.stored_point(index, self.trials.tickets().get(index)) or {}
         at = ", ".join(f"{name.rpartition('.')[2].replace('_', ' ')} {value}" for name, value in kept.items())
         said = f"{outcome.value:.2f} %" if outcome.value is not None else f"failed: {outcome.reason}"
         return f"{study.name}  trial {index + 1}/{self.trials.count}  {at}: {said}"
@@ -204,12 +198,3 @@ class Search:
     def _drop_weights(self, name: str) -> None:
         for seed in self.trials.seeds:
             RunDirectory(self._runs / name / f"seed-{seed}").drop_weights()
-
-    def _tidy(self) -> None:
-        """Drop what a process that was killed right after telling a trial could not drop any more; what was to be kept stays."""
-        tickets = self.trials.tickets()
-        for group in self.trials.groups:
-            trial = tickets[group.leader]
-            run, kept = (trial.user_attrs.get(key) for key in (RUN, KEPT))
-            if trial.state.is_finished() and run is not None and not (kept or self._keep_weights):
-                self._drop_weights(run)

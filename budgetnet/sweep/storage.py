@@ -1,24 +1,18 @@
-"""Storage of the trials of a study: a SQLite file of its own by default, or the storage that a URL names.
-
-SQLite and not a journal by default: a write is whole or absent even if the power fails, while a torn last line makes a journal
-unreadable, and the lock of a killed process is gone at once instead of after a grace period. What SQLite does not give,
-claiming a trial as one step, the lock file here does.
-"""
+"""Storage of the trials of a study: a SQLite file of its own by default, or the storage that a URL names."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 WAIT = 60  # seconds that a process waits for another one's write
+HEARTBEAT, GRACE = 5, 20  # seconds between two signs of life of a trial, and without one until it is taken over
 JOURNAL = "journal:"
 
 
@@ -41,11 +35,10 @@ def require_optuna() -> Any:
 
 
 class Store:
-    """An open storage, and the lock under which trials are claimed.
+    """An open storage.
 
     ``url`` is SQLAlchemy's, as Optuna takes it (``sqlite:///file.db``, ``postgresql://…``), or ``journal:FILE`` for Optuna's journal,
-    which also works on network file systems. Without one the file is ``<folder>/trials.db``. The lock lies beside the file, or,
-    for a database server, in ``folder``.
+    which also works on network file systems and has no heartbeat. Without one the file is ``<folder>/trials.db``.
     """
 
     def __init__(self, url: str | None, folder: Path) -> None:
@@ -58,7 +51,6 @@ class Store:
         self.recorded = self.file.name if self.file is not None and self.file.parent == folder else self.name
         if self.file is not None and (not self.file.name or self.file.is_dir()):
             raise StorageError(f"the storage {self.url} names no file; expected one, as in sqlite:///trials.db or journal:trials.log")
-        self.lock_path = self.file.with_name(f"{self.file.name}.lock-sweep") if self.file else folder / "lock-sweep"
         self.storage: BaseStorage = self._open()
 
     def _name(self) -> str:
@@ -79,26 +71,23 @@ class Store:
         return f"{url.drivername}://{host}{f':{url.port}' if url.port else ''}/{database}"
 
     def _open(self) -> BaseStorage:
-        from optuna.storages import JournalStorage, RDBStorage
+        from optuna.storages import JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
         from optuna.storages.journal import JournalFileBackend
 
         if self.file is not None and not self.file.parent.is_dir():
             raise StorageError(f"the storage {self.name} has no folder {self.file.parent}; make it, or choose another --storage")
         try:
-            with self.lock():
-                if self.url.startswith(JOURNAL):
-                    return JournalStorage(JournalFileBackend(str(self.file)))
-                options = {"connect_args": {"timeout": WAIT}} if self.url.startswith("sqlite") else {}
-                return RDBStorage(self.url, engine_kwargs=options)
+            if self.url.startswith(JOURNAL):
+                return JournalStorage(JournalFileBackend(str(self.file)))
+            options = {"connect_args": {"timeout": WAIT}} if self.url.startswith("sqlite") else {}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the heartbeat is experimental in Optuna
+                again = RetryHeartbeatStaleTrialCallback()
+                return RDBStorage(
+                    self.url, options, heartbeat_interval=HEARTBEAT, grace_period=GRACE, heartbeat_stale_trial_callback=again
+                )
         except Exception as error:  # drivers that are missing, servers that are down, files that are damaged: each has its own kind
             raise self.unusable(error) from error
-
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Held for the moment in which trials are made or claimed; it goes with the process that holds it."""
-        with open(self.lock_path, "a", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
@@ -114,24 +103,17 @@ class Store:
     def unusable(self, error: BaseException) -> StorageError:
         while isinstance(error.__cause__, Exception):
             error = error.__cause__
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if self.file is None and any(part in said for part in _secrets(self.url)):
-            said = "its own words are left out, because they hold the password"
+        said = type(error).__name__
+        if self.file is not None and str(error):  # what a server's driver says may hold the password
+            said += f": {str(error).splitlines()[0]}"
         mend = "move the file away to begin anew: finished runs are taken from their directories" if self.file else "see --storage"
-        return StorageError(f"the storage {self.name} cannot be used ({type(error).__name__}: {said}); {mend}")
+        return StorageError(f"the storage {self.name} cannot be used ({said}); {mend}")
 
     def close(self) -> None:
         engine = getattr(self.storage, "engine", None)
         self.storage.remove_session()
         if engine is not None:
             engine.dispose()
-
-
-def _secrets(url: str) -> list[str]:
-    """Return the secrets in a server's URL: the password, in parts where it holds an @, and options that are passwords."""
-    options = re.findall(r"[?&][^=&]*(?:pass|secret|token|key)[^=&]*=([^&]+)", url)
-    parts = [*url.rpartition("@")[0].partition("://")[2].partition(":")[2].split("@"), *options]
-    return [part for part in (*parts, *map(unquote_plus, parts)) if part]
 
 
 def _file_of(url: str) -> Path | None:

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 STATES = {"COMPLETE": "complete", "FAIL": "failed", "PRUNED": "failed", "RUNNING": "running", "WAITING": "waiting"}
 
 
-def study_record(trials: Trials, fixed: Point, storage: str, device: str, ended: bool = False) -> StudyRecord:
-    """The study as its trials are now. ``fixed`` are the values that earlier studies chose; ``ended``: this process searches no longer."""
+def study_record(trials: Trials, fixed: Point, storage: str, device: str) -> StudyRecord:
+    """The study as its trials are now. ``fixed`` are the values that earlier studies chose."""
     study, base = trials.study, trials.base
-    points = tuple(_point(trials, trial, ended) for trial in trials.tickets().values())
+    tickets = trials.tickets()
+    points = tuple(_point(trials, index, tickets.get(index)) for index in range(trials.count))
     best = best_of(points)
     return StudyRecord(
         name=study.name, digest=trials.digest, sampler=study.sampler, axes=tuple(_axis(field, study) for field in study.fields),
@@ -51,14 +52,16 @@ def best_of(points: tuple[PointRecord, ...]) -> PointRecord | None:
     return min(complete, key=lambda p: (-(p.value or 0.0), p.point.get(EPOCHS, 0), p.number), default=None)
 
 
-def _point(trials: Trials, trial: FrozenTrial, ended: bool) -> PointRecord:
+def _point(trials: Trials, index: int, trial: FrozenTrial | None) -> PointRecord:
+    if trial is None:  # read off a longer run, once that has ended
+        return PointRecord(index, "waiting", trials.stored_point(index, trial) or {})
     attributes: Mapping[str, Any] = trial.user_attrs
     state = STATES[trial.state.name]
-    if state == "running" and not trials.is_running(trial, ended):
+    if state == "waiting" and "failed_trial" in trial.system_attrs:
         state = "interrupted"
     told = state in ("complete", "failed")
     return PointRecord(
-        number=trial.number, state=state, point=trials.stored_point(trial) or {}, value=trial.value if state == "complete" else None,
+        number=index, state=state, point=trials.stored_point(index, trial) or {}, value=trial.value if state == "complete" else None,
         by_seed=attributes.get(BY_SEED, {}) if told else {}, seconds=attributes.get(SECONDS) if told else None,
         reason=attributes.get(REASON) if told else None, run=attributes.get(RUN) if told else None,
     )  # fmt: skip

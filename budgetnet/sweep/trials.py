@@ -1,15 +1,16 @@
-"""The trials of a study in its storage: made once, claimed by one process at a time, told once.
+"""Trials of a study, asked of Optuna and told to it.
 
-A study starts with one waiting trial, a ticket, for every point that it will have, so that no two processes can make a point
-twice and none can be forgotten. A process claims a ticket by announcing itself, making the ticket running, and signing it: so
-one that runs unsigned is left to those who announced themselves, as long as they may be alive. What a dead process had claimed
-is adopted: its run directory holds how far it came. A trial that is told is finished for good; one that failed by an
-error that code can mend gets another ticket when the sweep is started again.
+Every run of a study is queued as one Optuna trial with a ticket, the index of its point. Optuna hands each trial to one process
+(``ask``) and its heartbeat finds the trials of dead processes, which are queued again; their run directories hold how far they
+came. Points that are read off a longer run are added when it has ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import threading
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,24 +18,21 @@ from typing import TYPE_CHECKING, Any
 from budgetnet.definition import Experiment, Point, Study
 from budgetnet.definition.study import stored
 from budgetnet.sweep import points
-from budgetnet.sweep.owners import Owner, may_be_alive, owner_of, this_process
 from budgetnet.sweep.points import Group
-from budgetnet.sweep.sampling import distributions, point_of, propose
-from budgetnet.sweep.storage import Store
+from budgetnet.sweep.sampling import distributions, point_of, proposed
+from budgetnet.sweep.storage import HEARTBEAT, Store
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, Trial
 
-TICKET, POINT, OWNER, ANNOUNCED = "ticket", "point", "owner", "announced-"
-NOBODY = "nobody"  # in place of an owner: given back
-SECONDS, BY_SEED, REASON, RUN, KEPT, MENDABLE = "seconds", "by_seed", "reason", "run", "weights_kept", "mendable"
+TICKET, SECONDS, BY_SEED, REASON, RUN, MENDABLE = "ticket", "seconds", "by_seed", "reason", "run", "mendable"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """Outcome of a trial: its value, or the reason it failed; accuracies in percent.
 
-    ``mendable``: the code that builds or trains the network may be at fault, so the point is tried again by the next sweep.
+    ``mendable``: the code that builds or trains the network may be at fault, so the next sweep tries the point again.
     """
 
     value: float | None
@@ -47,8 +45,8 @@ class Outcome:
 class Trials:
     """The trials of ``study`` on ``base`` (earlier best points put in) for ``seeds``; ``count`` of them for TPE.
 
-    ``adopt`` also takes over what processes on other hosts claimed, of which nobody here can know whether they live.
-    What the storage raises is for the caller to translate (``Store.translated``).
+    ``adopt`` queues every trial again that is marked as running, without waiting for its heartbeat to stop.
+    Storage errors are left to the caller (``Store.translated``). Call ``close`` at the end.
     """
 
     def __init__(
@@ -56,51 +54,51 @@ class Trials:
     ) -> None:
         self.study, self.base, self.seeds = study, base, tuple(seeds)
         self.digest = study.digest(base, self.seeds)
-        self.left_alone: set[int] = set()  # tickets that another process turned out to hold, or that cannot be done now
         self._grid = study.grid() if study.sampler == "grid" else None
         self.count = len(self._grid) if self._grid is not None else count or study.trials or 0
-        self._store, self._adopt, self._me = store, adopt, this_process()
-        self._announced = f"{ANNOUNCED}{self._me.host}-{self._me.pid}-{self._me.started}"  # a key that no other process writes
-        self._before: dict[int, Any] = {}
+        self._storage = store.storage
+        self._mine: dict[int, Trial] = {}  # by ticket
         self._distributions = distributions(study)
-        self._open()
+        self._open(adopt)
+        self._stopped = threading.Event()
+        self._heartbeat = threading.Thread(target=self._beat, daemon=True)
+        self._heartbeat.start()
 
-    def _open(self) -> None:
-        """Find the study, or make it, with a ticket for every trial, and another one for those that are worth it."""
+    def _open(self, adopt: bool) -> None:
+        """Find or create the study and queue the runs that it lacks."""
         import optuna
 
-        sampler = optuna.samplers.RandomSampler()  # never asked: points come from the grid or from propose()
-        with self._store.lock():
-            self._study = optuna.create_study(
-                study_name=f"{self.study.name}-{self.digest}", storage=self._store.storage, sampler=sampler, direction="maximize",
-                load_if_exists=True,
-            )  # fmt: skip
-            there = self.tickets()
-            for index in range(self.count):
-                if index not in there:
-                    self._study.enqueue_trial({}, user_attrs={TICKET: index})
-                elif _is_mendable(there[index]):
-                    kept = there[index].user_attrs.get(POINT)
-                    self._study.enqueue_trial({}, user_attrs={TICKET: index, **({} if kept is None else {POINT: kept})})
-        self._id = self._store.storage.get_study_id_from_name(self._study.study_name)
+        self._study = optuna.create_study(
+            study_name=f"{self.study.name}-{self.digest}-queue", storage=self._storage, direction="maximize", load_if_exists=True
+        )
+        there = self.tickets()
+        if adopt:
+            self._retry(trial for trial in there.values() if trial.state.name == "RUNNING")
+        for group in self.groups:
+            known = there.get(group.leader)
+            if known is None:
+                point = {} if self._grid is None else self._stored(self._grid[group.leader])
+                self._study.enqueue_trial(point, user_attrs={TICKET: group.leader})
+            elif any(index in there and _is_superseded(there[index]) for index in group.members):
+                self._queue_again(known)
 
     def tickets(self) -> dict[int, FrozenTrial]:
-        """The trials by ticket, of those that were tried again the last.
-
-        Where two machines made the same ticket at once, the first stands and nobody claims the other.
-        """
+        """The trial that counts for each ticket: the first one, or the one that tries it again."""
         found: dict[int, FrozenTrial] = {}
         for trial in self._study.get_trials(deepcopy=False):
             index = trial.user_attrs.get(TICKET, self.count)
-            if index < self.count and (index not in found or _is_mendable(found[index])):
+            if index < self.count and (index not in found or _is_superseded(found[index])):
                 found[index] = trial
         return dict(sorted(found.items()))
 
-    def stored_point(self, trial: FrozenTrial) -> dict[str, Any] | None:
-        """The stored values of a trial's point; None where TPE has not proposed it yet."""
+    def stored_point(self, index: int, trial: FrozenTrial | None) -> dict[str, Any] | None:
+        """The stored values of a point; None where TPE has not proposed it yet."""
         if self._grid is not None:
-            return {field: stored(value) for field, value in self._grid[trial.user_attrs[TICKET]].items()}
-        return trial.user_attrs.get(POINT)
+            return self._stored(self._grid[index])
+        return proposed(self.study, trial.params) if trial is not None and trial.params else None
+
+    def _stored(self, point: Point) -> dict[str, Any]:
+        return {field: stored(value) for field, value in point.items()}
 
     @cached_property
     def groups(self) -> Sequence[Group]:
@@ -108,112 +106,108 @@ class Trials:
             return points.groups(self.study, self.base)
         return [Group(index, (index,)) for index in range(self.count)]
 
-    # --- claiming -----------------------------------------------------------------------------------------------------
+    @property
+    def unfinished(self) -> int:
+        """Points without an outcome."""
+        return self.count - sum(trial.state.is_finished() for trial in self.tickets().values())
+
+    @property
+    def others(self) -> int:
+        """Trials that other processes run."""
+        return sum(t.state.name == "RUNNING" and index not in self._mine for index, t in self.tickets().items())
 
     def claim(self) -> tuple[Group, Point] | None:
-        """The next run that is to be done and its point, now this process's own; None where there is nothing to claim."""
-        with self._store.lock():
-            tickets = self.tickets()
-            for group in self.groups:
-                if group.leader in self.left_alone or not self._claim(tickets[group.leader]):
+        """Ask for the next run; None where no run is queued."""
+        import optuna
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the heartbeat is experimental in Optuna, and beats here outside of optimize()
+            optuna.storages.fail_stale_trials(self._study)
+            by_leader = {group.leader: group for group in self.groups}
+            while "WAITING" in (states := [trial.state.name for trial in self.tickets().values()]):
+                # seeded by trial: what a continued search proposes depends on its trials only
+                self._study.sampler = optuna.samplers.TPESampler(seed=self.seeds[0] + len(states) - states.count("WAITING"))
+                trial = self._study.ask(self._distributions)
+                index = trial.user_attrs.get(TICKET, self.count)
+                if index not in by_leader or self.tickets()[index].number != trial.number:  # queued twice, or not by this sweep
+                    self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
                     continue
-                point = self._settle_point(tickets[group.leader], tickets)
-                for index in group.members:
-                    if index != group.leader and self._claim(tickets[index]):
-                        self._settle_point(tickets[index], tickets)
-                return group, point
+                self._mine[index] = trial
+                self._record_heartbeats()
+                if self._grid is not None:
+                    return by_leader[index], self._grid[index]
+                return by_leader[index], point_of(self.study, proposed(self.study, trial.params))
         return None
 
-    def _claim(self, trial: FrozenTrial) -> bool:
-        """Make a waiting trial, or one that a dead process left, this process's own."""
+    def tell(self, index: int, outcome: Outcome, run: str | None) -> None:
+        """Finish a trial with its value, or as failed with the reason. ``run`` is its folder's name; None where there is none."""
+        import optuna
+
+        found = {SECONDS: outcome.seconds, BY_SEED: {str(seed): value for seed, value in outcome.by_seed.items()}, RUN: run}
+        found |= {REASON: outcome.reason, MENDABLE: outcome.mendable}
+        state = optuna.trial.TrialState.FAIL if outcome.value is None else optuna.trial.TrialState.COMPLETE
+        trial = self._mine.get(index)
+        if trial is not None:
+            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # taken over while this process was suspended
+                for key, value in found.items():
+                    trial.set_user_attr(key, value)
+                self._study.tell(trial, outcome.value, state if outcome.value is None else None, skip_if_finished=True)
+            del self._mine[index]
+            return
+        known = self.tickets().get(index)
+        if known is None or _is_superseded(known):
+            assert self._grid is not None
+            self._study.add_trial(optuna.create_trial(
+                state=state, value=outcome.value, params=self._stored(self._grid[index]), distributions=self._distributions,
+                user_attrs={TICKET: index, **found},
+            ))  # fmt: skip
+
+    def release(self, leaders: Iterable[int]) -> None:
+        """Queue runs of this process again."""
+        tickets = self.tickets()
+        mine = [index for index in leaders if self._mine.pop(index, None) is not None]
+        self._retry(tickets[index] for index in mine if not tickets[index].state.is_finished())
+
+    def close(self) -> None:
+        """Queue again what this process did not finish, and stop its heartbeat."""
+        self._stopped.set()
+        self._heartbeat.join()
+        self.release(list(self._mine))
+
+    def _retry(self, trials: Iterable[FrozenTrial]) -> None:
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
-        storage, number = self._store.storage, self._trial_id(trial)
-        if trial.state == TrialState.WAITING:
-            try:
-                storage.set_trial_user_attr(number, self._announced, self._me.as_attribute())
-                claimed = storage.set_trial_state_values(number, TrialState.RUNNING)
-            except UpdateFinishedTrialError:  # by a machine that does not share the lock file
-                return False
-        else:
-            claimed = trial.state == TrialState.RUNNING and self._adoptable(trial)
-        if claimed:
-            self._before[trial.user_attrs[TICKET]] = trial.user_attrs.get(OWNER)
-            storage.set_trial_user_attr(number, OWNER, self._me.as_attribute())
-        return claimed
+        for trial in trials:
+            with contextlib.suppress(UpdateFinishedTrialError):  # by another process
+                self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                self._queue_again(trial)
 
-    def _adoptable(self, trial: FrozenTrial) -> bool:
-        holders = _holders(trial)
-        if self._me in holders and trial.user_attrs[TICKET] in self._before:
-            return False
-        others = [owner for owner in holders if owner != self._me]  # what is this process's own was left by an earlier sweep of it
-        return not any(may_be_alive(owner) and not (self._adopt and owner.host != self._me.host) for owner in others)
+    def _queue_again(self, trial: FrozenTrial) -> None:
+        import optuna
 
-    def _settle_point(self, trial: FrozenTrial, tickets: Mapping[int, FrozenTrial]) -> Point:
-        """The trial's point, proposed now if it has none, and written so that a kill at any moment leaves all of it or none."""
-        storage, number = self._store.storage, self._trial_id(trial)
-        kept = self.stored_point(trial)
-        if kept is None:
-            kept = propose(self.study, tickets.values(), trial.user_attrs[TICKET], self.seeds[0])
-            storage.set_trial_user_attr(number, POINT, kept)
-        for field, distribution in self._distributions.items():
-            if field not in trial.params:
-                storage.set_trial_param(number, field, distribution.to_internal_repr(kept[field]), distribution)
-        return self._grid[trial.user_attrs[TICKET]] if self._grid is not None else point_of(self.study, kept)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            again = optuna.create_trial(
+                state=optuna.trial.TrialState.WAITING, params=trial.params, distributions=trial.distributions,
+                user_attrs={TICKET: trial.user_attrs[TICKET]}, system_attrs={**trial.system_attrs, "failed_trial": trial.number},
+            )  # fmt: skip
+            self._study.add_trial(again)
 
-    def _trial_id(self, trial: FrozenTrial) -> int:
-        return self._store.storage.get_trial_id_from_study_id_trial_number(self._id, trial.number)
+    def _beat(self) -> None:
+        while not self._stopped.wait(HEARTBEAT):
+            with contextlib.suppress(Exception):  # a storage that is away for a moment; what lasts is met by the search itself
+                self._record_heartbeats()
 
-    # --- what came of it ----------------------------------------------------------------------------------------------
+    def _record_heartbeats(self) -> None:
+        from optuna.storages import RDBStorage
 
-    def tell(self, index: int, outcome: Outcome, run: str | None, weights_kept: bool = False) -> None:
-        """Finish a trial: with its value, or as failed with the reason. ``run`` is its folder's name; None where there can be none."""
-        from optuna.trial import TrialState
-
-        trial = self.tickets()[index]
-        if trial.state.is_finished():
-            return
-        number = self._trial_id(trial)
-        found = {SECONDS: outcome.seconds, BY_SEED: {str(seed): value for seed, value in outcome.by_seed.items()}, RUN: run}
-        for key, value in {**found, REASON: outcome.reason, KEPT: weights_kept, MENDABLE: outcome.mendable}.items():
-            self._store.storage.set_trial_user_attr(number, key, value)
-        if outcome.value is None:
-            self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        else:
-            self._study.tell(trial.number, outcome.value, skip_if_finished=True)
-
-    def give_back(self, group: Group, still_held: bool = False) -> None:
-        """Leave a run to whoever comes next; ``still_held``: another process has its directory, so it stays that one's."""
-        self.left_alone.add(group.leader)
-        with self._store.lock():
-            tickets = self.tickets()
-            for index in group.members:
-                if not tickets[index].state.is_finished() and index in self._before:
-                    owner = (self._before[index] if still_held else None) or NOBODY
-                    self._store.storage.set_trial_user_attr(self._trial_id(tickets[index]), OWNER, owner)
-
-    def is_running(self, trial: FrozenTrial, ended: bool = False) -> bool:
-        """Tell whether a process that may be alive works on a claimed trial; ``ended``: this process no longer works on any."""
-        return any(may_be_alive(owner) and not (ended and owner == self._me) for owner in _holders(trial))
-
-    def others(self) -> dict[Owner, int]:
-        """The processes, other than this one, that hold trials, and how many each."""
-        from optuna.trial import TrialState
-
-        found: dict[Owner, int] = {}
-        for trial in self.tickets().values():
-            if trial.state == TrialState.RUNNING:
-                found.update({owner: found.get(owner, 0) + 1 for owner in _holders(trial) if owner != self._me})
-        return found
+        backend = getattr(self._storage, "_backend", self._storage)
+        if isinstance(backend, RDBStorage):
+            for trial in list(self._mine.values()):
+                backend.record_heartbeat(trial._trial_id)
 
 
-def _is_mendable(trial: FrozenTrial) -> bool:
-    return trial.state.name == "FAIL" and bool(trial.user_attrs.get(MENDABLE))
-
-
-def _holders(trial: FrozenTrial) -> list[Owner]:
-    """Return the owner of a running trial; before one has signed it, the processes that announced to."""
-    attributes = trial.user_attrs
-    said = [attributes[OWNER]] if OWNER in attributes else [attributes[key] for key in attributes if key.startswith(ANNOUNCED)]
-    return [owner for owner in map(owner_of, said) if owner is not None]
+def _is_superseded(trial: FrozenTrial) -> bool:
+    """Whether a failed trial is tried again: its process died or was interrupted, or its code may have been mended."""
+    return trial.state.name == "FAIL" and (trial.user_attrs.get(REASON) is None or bool(trial.user_attrs.get(MENDABLE)))
