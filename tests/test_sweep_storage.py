@@ -1,5 +1,7 @@
 """Storages that cannot be used: one sentence that says why and how to mend it, and never a password."""
 
+import multiprocessing
+
 import pytest
 
 pytest.importorskip("optuna")
@@ -37,3 +39,24 @@ def test_a_driver_that_repeats_the_password_is_not_quoted(tmp_path, url):
     for said in ("for se@cret", "for se%40cret"):
         assert "cret" not in str(store.unusable(ValueError(said)))
     store.close()
+
+
+def test_storage_opened_by_several_processes_at_once_is_created_once(tmp_path):
+    def open_store(barrier, failures):
+        barrier.wait()
+        try:
+            Store(None, folder).close()
+        except StorageError as error:
+            failures.put(str(error))
+        failures.put(None)
+
+    forked = multiprocessing.get_context("fork")
+    for attempt in range(5):
+        folder = tmp_path / str(attempt)
+        barrier, failures = forked.Barrier(3), forked.Queue()
+        processes = [forked.Process(target=open_store, args=(barrier, failures)) for _ in range(3)]
+        for process in processes:
+            process.start()
+        assert [failures.get(timeout=60) for _ in processes] == [None] * 3
+        for process in processes:
+            process.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,7 +81,7 @@ class Store:
             if self.url.startswith(JOURNAL):
                 return JournalStorage(JournalFileBackend(str(self.file)))
             options = {"connect_args": {"timeout": WAIT}} if self.url.startswith("sqlite") else {}
-            with warnings.catch_warnings():
+            with _locked(self.file), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the heartbeat is experimental in Optuna
                 again = RetryHeartbeatStaleTrialCallback()
                 return RDBStorage(
@@ -114,6 +115,22 @@ class Store:
         self.storage.remove_session()
         if engine is not None:
             engine.dispose()
+
+
+@contextlib.contextmanager
+def _locked(file: Path | None) -> Iterator[None]:
+    """Lock the folder of ``file``: Optuna fails where two processes create the tables of one SQLite file at the same time."""
+    if file is None:
+        yield
+        return
+    import fcntl
+
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _file_of(url: str) -> Path | None:

@@ -157,10 +157,14 @@ class Trials:
         known = self.tickets().get(index)
         if known is None or _is_superseded(known):
             assert self._grid is not None
-            self._study.add_trial(optuna.create_trial(
-                state=state, value=outcome.value, params=self._stored(self._grid[index]), distributions=self._distributions,
+            answered = optuna.create_trial(
+                state=state,
+                value=outcome.value,
+                params=self._stored(self._grid[index]),
+                distributions=self._distributions,
                 user_attrs={TICKET: index, **found},
-            ))  # fmt: skip
+            )
+            self._study.add_trial(answered)
 
     def release(self, leaders: Iterable[int]) -> None:
         """Queue runs of this process again."""
@@ -189,9 +193,12 @@ class Trials:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             again = optuna.create_trial(
-                state=optuna.trial.TrialState.WAITING, params=trial.params, distributions=trial.distributions,
-                user_attrs={TICKET: trial.user_attrs[TICKET]}, system_attrs={**trial.system_attrs, "failed_trial": trial.number},
-            )  # fmt: skip
+                state=optuna.trial.TrialState.WAITING,
+                params=trial.params,
+                distributions=trial.distributions,
+                user_attrs={TICKET: trial.user_attrs[TICKET]},
+                system_attrs={**trial.system_attrs, "failed_trial": trial.number},
+            )
             self._study.add_trial(again)
 
     def _beat(self) -> None:
