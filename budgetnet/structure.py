@@ -46,13 +46,19 @@ class Layer:
         return cls(**data | {"output_shape": None if shape is None else tuple(shape), "inputs": tuple(data["inputs"])})
 
 
-HEADER = ("layer (kind)", "output shape", "parameters", "connected to")
+HEADER = ("layer (kind)", "output shape", "trainable parameters", "connected to")
 
 
-def table(layers: Sequence[Layer]) -> list[tuple[Any, ...]]:
-    """The rows of the Keras-style table under HEADER: texts and whole numbers, the total last."""
-    rows: list[tuple[Any, ...]] = [(layer.label, layer.shape_text, layer.parameters, ", ".join(layer.inputs)) for layer in layers]
-    return [*rows, ("total", "", sum(layer.parameters for layer in layers), "")]
+def table(layers: Sequence[Layer], with_keras_total: bool = False) -> list[tuple[Any, ...]]:
+    """The rows of the table under HEADER: texts and trainable parameters, the total last.
+
+    ``with_keras_total`` adds the total that Keras prints, with the moving statistics of batch normalization.
+    """
+    rows: list[tuple[Any, ...]] = [(layer.label, layer.shape_text, layer.trainable, ", ".join(layer.inputs)) for layer in layers]
+    rows.append(("total", "", sum(layer.trainable for layer in layers), ""))
+    if with_keras_total:
+        rows.append(("total as Keras counts", "", sum(layer.parameters for layer in layers), ""))
+    return rows
 
 
 def plain_rows(layers: Sequence[Layer]) -> list[dict[str, Any]]:
@@ -62,7 +68,7 @@ def plain_rows(layers: Sequence[Layer]) -> list[dict[str, Any]]:
             "layer": layer.name,
             "kind": layer.kind,
             "output_shape": layer.output_shape,
-            "parameters": layer.parameters,
+            "parameters": layer.trainable,
             "connected_to": layer.inputs,
         }
         for layer in layers

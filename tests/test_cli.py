@@ -132,10 +132,18 @@ def test_show_has_marks_and_the_layer_table(capsys):
     assert "8,582 trainable" in output
     assert main("show", "step-08", "--json") == 0
     content = json.loads(capsys.readouterr().out)
-    assert content["parameters"]["keras_total"] == sum(row["parameters"] for row in content["layers"]) == 8_582 + 2 * 70
+    assert content["parameters"]["trainable"] == sum(row["parameters"] for row in content["layers"]) == 8_582
     assert content["layers"][2] == {
         "layer": "relu1", "kind": "ReLU", "output_shape": [14, 28, 28], "parameters": 0, "connected_to": ["conv1"],
     }  # fmt: skip
+
+
+def test_show_totals_are_those_of_the_counts_above_them(capsys):
+    assert main("show", "step-08") == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["total", "8,582"]
+    assert main("show", "cnn3-lenet-bn") == 0
+    totals = [line.split()[-1] for line in capsys.readouterr().out.splitlines()[-2:]]
+    assert totals == ["717,002", "717,770"]
 
 
 def test_show_numbers_the_layers_of_a_long_definition(capsys):

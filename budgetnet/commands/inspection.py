@@ -64,7 +64,7 @@ def show(arguments: Namespace, catalogue: Catalogue) -> int:
     _show_definition(experiment)
     print(f"\n{counts.trainable:,} trainable, {counts.non_trainable:,} non-trainable parameters; as Keras counts: {counts.keras_total:,}\n")
     if layers:
-        print(aligned([structure.HEADER, *structure.table(layers)], right={2}))
+        print(aligned([structure.HEADER, *structure.table(layers, experiment.budget.keras_total is not None)], right={2}))
         return 0
     print(remark)
     try:

@@ -27,7 +27,7 @@ def render(row: Row, pictures: Mapping[str, bytes], remark: str = "") -> str:
     figure = f'<p class="headline"><b>{spread(row.aim.mean, row.aim.sd)} %</b> {"".join(headline_badges(row))}</p>'
     parts = [f"<p>{escape(remark)}</p>" if remark else "", invitation(row), facts(row, numbers)]
     if record is not None:
-        parts.append(network(record, pictures.get("graph")))
+        parts.append(network(record, pictures.get("graph"), row.experiment.budget.keras_total is not None))
     parts.append(training(row, pictures.get("curves")))
     if record is not None:
         parts += [
@@ -54,8 +54,8 @@ def invitation(row: Row) -> str:
     return ""
 
 
-def network(record: Diagnostics, graph: bytes | None) -> str:
-    """The drawing of the graph, and the Keras-style table of its layers."""
+def network(record: Diagnostics, graph: bytes | None, with_keras_total: bool) -> str:
+    """The drawing of the graph, and the table of its layers as Keras lays it out."""
     if not record.layers:
         return f'<h2 id="network">Network</h2>\n<p>There is no drawing: {escape(record.layers_remark)}</p>'
     joined = [layer.label for layer in record.layers if len(layer.inputs) > 1]
@@ -63,11 +63,11 @@ def network(record: Diagnostics, graph: bytes | None) -> str:
     alternative += f"; branches meet in {', '.join(joined)}" if joined else "; one after the other"
     rows = [
         cell(escape(label), head=True) + cell(escape(shape), "num") + cell(f"{parameters:,}", "num") + cell(escape(inputs))
-        for label, shape, parameters, inputs in structure.table(record.layers)
+        for label, shape, parameters, inputs in structure.table(record.layers, with_keras_total)
     ]
     columns = list(zip(structure.HEADER, ("", "num", "num", ""), strict=True))
     listed = f'<details class="inner" open><summary>the layers as a table</summary>{table(columns, rows, "narrow named")}</details>'
-    note = "Activations, dropout and normalization stand in the box of the layer that they follow. Parameters are counted as Keras does."
+    note = "Activations, dropout and normalization stand in the box of the layer that they follow."
     shown = f'<div class="beside">{picture_to_scale(graph, alternative)}\n{listed}</div>'
     return f'<h2 id="network">Network</h2>\n<p>{note}</p>\n{shown}'
 
