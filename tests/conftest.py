@@ -11,10 +11,10 @@ from tests.command_line import OWN, main
 
 torch.set_num_threads(1)  # the tests' own processes are the parallelism
 
-_worker = os.environ.get("PYTEST_XDIST_WORKER")
-if _worker and hasattr(os, "sched_setaffinity"):  # threads of two tests on the same cores spin and wait for each other: 30 times slower
-    _cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {_cores[int(_worker.removeprefix("gw")) % len(_cores)]})
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+if CORES and (_worker := os.environ.get("PYTEST_XDIST_WORKER")):
+    # threads of two tests on the same cores spin and wait for each other: 30 times slower
+    os.sched_setaffinity(0, {sorted(CORES)[int(_worker.removeprefix("gw")) % len(CORES)]})
 
 try:
     from hypothesis import settings
@@ -34,6 +34,17 @@ def keras():
     if module.backend.backend() != "torch":
         pytest.skip("Keras was imported with another backend before")
     return module
+
+
+@pytest.fixture
+def all_cores():
+    """Every core of the machine for one test."""
+    before = os.sched_getaffinity(0) if CORES else set()
+    if CORES:
+        os.sched_setaffinity(0, CORES)
+    yield
+    if CORES:
+        os.sched_setaffinity(0, before)
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,7 @@ def test_onnx(tmp_path, name):
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++")
 @pytest.mark.parametrize("name", [experiment.name for experiment in distinct_experiments() if EVERY or experiment.name in KINDS])
+@pytest.mark.usefixtures("all_cores")  # code for one core adds in another order, and misses the bound of one network by half
 def test_aoti(tmp_path, name):
     """In a process of its own: the compiler warns of what is not ours, and keeps workers."""
     code = "import sys; from pathlib import Path; from tests.test_inference_catalogue import compiled; "
