@@ -16,8 +16,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from benchmarks.contestant import Stretch
-from benchmarks.task import sgd, training_images
+from benchmarks.training.contest import Stretch, Trainer, sgd, training_images
 from budgetnet.definition import Experiment
 
 
@@ -62,7 +61,7 @@ class PictureLoaders:
         return DataLoader(PictureDataset(self.images[:images], self.labels[:images], self.transform), **self.options)
 
 
-class NotebookTraining:
+class NotebookTraining(Trainer):
     """The loop itself, with the threads and loader workers that it is told."""
 
     def __init__(self, experiment: Experiment, device: str, threads: int, workers: int) -> None:

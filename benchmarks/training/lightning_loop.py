@@ -12,9 +12,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.contestant import Stretch
-from benchmarks.notebook_loop import PictureLoaders
-from benchmarks.task import sgd
+from benchmarks.training.contest import Stretch, Trainer, sgd
+from benchmarks.training.notebook_loop import PictureLoaders
 from budgetnet.definition import SGD, Experiment
 
 
@@ -50,7 +49,7 @@ class EpochClock(Callback):
         self.ended = time.perf_counter()
 
 
-class LightningTraining:
+class LightningTraining(Trainer):
     """The Trainer, with the threads and loader workers that it is told."""
 
     def __init__(self, experiment: Experiment, device: str, threads: int, workers: int) -> None:

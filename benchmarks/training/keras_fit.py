@@ -14,8 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmarks.contestant import Stretch, Unavailable
-from benchmarks.task import sgd, training_images
+from benchmarks.training.contest import Stretch, Trainer, sgd, training_images
+from benchmarks.turns import Unavailable
 from budgetnet.definition import Experiment
 from budgetnet.models import PlainCNN
 
@@ -55,7 +55,7 @@ def network(model: PlainCNN, classes: int, data_format: str) -> list[Any]:
     return layers
 
 
-class KerasTraining:
+class KerasTraining(Trainer):
     """``fit`` on all cores, an epoch a call."""
 
     def __init__(self, experiment: Experiment, device: str, threads: int) -> None:

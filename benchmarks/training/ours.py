@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from benchmarks.contestant import Stretch
+from benchmarks.training.contest import Stretch, Trainer
 from budgetnet.data import arrays
 from budgetnet.definition import Experiment
 from budgetnet.engine.choice import Settings
@@ -19,7 +19,7 @@ from budgetnet.run.data import RunData, stacked
 VALIDATED = 64  # images, so that the clock sees training
 
 
-class _Own:
+class _Own(Trainer):
     def __init__(self, experiment: Experiment, device: str, threads: int) -> None:
         torch.set_num_threads(threads)
         keep_freed_memory()  # this and the next line as a run does
