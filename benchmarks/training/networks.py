@@ -1,32 +1,32 @@
-"""Networks of several kinds on one thread: images a second on the C kernels, and on the fastest plain torch path.
+"""Networks of several kinds on one thread: images per second on the C kernels and on plain torch.
 
-    python -m benchmarks.networks [--rounds 7] [--seconds 1] [--isa native|avx2|sse] [--json FILE]
+    python -m benchmarks.training.networks [--rounds 7] [--seconds 1] [--isa native|avx2|sse] [--only WORD …]
 
-The paths take turns, round after round, on the same random batch of 64; a path's figure is the median of its rounds in processor
-time. Ratios are taken round by round to the faster of eager and channels-last.
+The engines train in turns on the same random batch of 64 and count processor time. Ratios are taken round by round to
+the faster of eager and channels-last.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks import task
+from benchmarks import common
+from benchmarks.turns import alternate, ratio, say
 from budgetnet.catalogue import load_default
 from budgetnet.definition import Recipe
 from budgetnet.engine.paths import EagerPath, KernelPath
 from budgetnet.params import count
+from budgetnet.report.text import aligned
 
 SHAPE, CLASSES, BATCH = (1, 28, 28), 10, 64
 
@@ -101,76 +101,63 @@ class Shared(nn.Module):
         return self.last(torch.flatten(self.average(images), 1))
 
 
-@dataclass(frozen=True)
-class Network:
-    name: str
-    build: Callable[[], nn.Module]
-
-
-def networks() -> list[Network]:
+def networks() -> dict[str, Callable[[], nn.Module]]:
     step, lenet = (load_default()[name].model for name in ("step-13", "lenet"))
-    return [
-        Network("step-13", lambda: step.build(SHAPE, CLASSES)),
-        Network("Conv → BatchNorm → ReLU", norm_before_activation),
-        Network("depthwise-separable", separable),
-        Network("residual", residual),
-        Network("lenet", lambda: lenet.build(SHAPE, CLASSES)),
-        Network("shared block", Shared),
-    ]
-
-
-def measure(network: Network, recipe: Recipe, rounds: int, seconds: float) -> dict[str, Any]:
-    """Images a second of every path by round, and the ratio to the faster of torch's two."""
-    images, labels = torch.randn(BATCH, *SHAPE), torch.randint(0, CLASSES, (BATCH,))
-    cpu, paths = torch.device("cpu"), {}
-    for name in ("kernels", "eager", "channels-last"):
-        torch.manual_seed(0)
-        model = network.build()
-        paths[name] = (
-            KernelPath(model, recipe, SHAPE, 1) if name == "kernels" else EagerPath(model, recipe, cpu, "fp32", name)
-        )
-    speeds: dict[str, list[float]] = {name: [] for name in paths}
-    for number in range(rounds + 1):  # the first is warm-up
-        for name, path in paths.items():
-            steps, began = 0, time.process_time()
-            while (used := time.process_time() - began) < seconds or steps < 2:
-                path.step(images, labels)
-                steps += 1
-            if number:
-                speeds[name].append(steps * BATCH / used)
-    best = max(("eager", "channels-last"), key=lambda name: statistics.median(speeds[name]))
-    ratios = [ours / theirs for ours, theirs in zip(speeds["kernels"], speeds[best], strict=True)]
     return {
-        "parameters": count(network.build()).trainable, "images_per_second": speeds, "best_torch": best, "ratios": ratios,
-        "ratio": statistics.median(ratios),
-    }  # fmt: skip
+        "step-13": lambda: step.build(SHAPE, CLASSES),
+        "Conv → BatchNorm → ReLU": norm_before_activation,
+        "depthwise-separable": separable,
+        "residual": residual,
+        "lenet": lambda: lenet.build(SHAPE, CLASSES),
+        "shared block": Shared,
+    }
+
+
+def images_per_second(path: Any, images: Tensor, labels: Tensor, seconds: float) -> float:
+    """Train for so many seconds of processor time."""
+    steps, used, began = 0, 0.0, time.process_time()
+    while used < seconds or steps < 2:
+        path.step(images, labels)
+        steps += 1
+        used = time.process_time() - began
+    return steps * len(labels) / used
+
+
+def measure(build: Callable[[], nn.Module], recipe: Recipe, rounds: int, seconds: float) -> dict[str, Any]:
+    """Return images per second of every engine by round, and the kernels' ratio to the faster of torch's two."""
+    images, labels = torch.randn(BATCH, *SHAPE), torch.randint(0, CLASSES, (BATCH,))
+    paths: dict[str, Any] = {"kernels": KernelPath(build(), recipe, SHAPE, 1)}
+    for name in ("eager", "channels-last"):
+        paths[name] = EagerPath(build(), recipe, torch.device("cpu"), "fp32", name)
+    turns = {name: partial(images_per_second, path, images, labels, seconds) for name, path in paths.items()}
+    speeds, _ = alternate(turns, rounds, lambda line: None)
+    best = max(("eager", "channels-last"), key=lambda name: statistics.median(speeds[name]))
+    parameters, found = count(build()).trainable, ratio(speeds["kernels"], speeds[best])
+    return {"parameters": parameters, "images_per_second": speeds, "best_torch": best, "ratio": found._asdict()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn (default: 1)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    task.add_instruction_set(parser)
+    parser = common.make_parser(__doc__, rounds=7, seconds=1)
+    common.add_instruction_set(parser)
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="only networks whose name contains one of these words")
     arguments = parser.parse_args()
-    if (held := task.INSTRUCTION_SETS[arguments.isa]).items() - os.environ.items():  # torch has read its own by now
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.networks", *sys.argv[1:]], {**os.environ, **held})
+    limited = common.INSTRUCTION_SETS[arguments.isa]
+    if limited.items() - os.environ.items():  # torch has already read its own
+        command = [sys.executable, "-m", "benchmarks.training.networks", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, **limited})
     torch.set_num_threads(1)
     recipe = replace(load_default()["step-13"].recipe, batch_size=BATCH)
-    found: dict[str, Any] = {"instruction_set": arguments.isa, "environment": task.environment("cpu"), "networks": {}}
-    print(
-        f"{'network':<26}{'parameters':>11}{'kernels':>10}{'eager':>8}{'channels-last':>15}{'ratio':>8}{'min':>7}{'max':>7}"
-    )
-    for network in networks():
-        result = found["networks"][network.name] = measure(network, recipe, arguments.rounds, arguments.seconds)
-        medians = {name: statistics.median(values) for name, values in result["images_per_second"].items()}
-        print(
-            f"{network.name:<26}{result['parameters']:>11,}{medians['kernels']:>10,.0f}{medians['eager']:>8,.0f}{medians['channels-last']:>15,.0f}"
-            f"{result['ratio']:>8.2f}{min(result['ratios']):>7.2f}{max(result['ratios']):>7.2f}",
-            flush=True,
-        )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    found = {}
+    rows: list[tuple[Any, ...]] = [("", "parameters", "kernels", "eager", "channels-last", "ratio", "min", "max")]
+    for name, build in networks().items():
+        if arguments.only and not any(word in name for word in arguments.only):
+            continue
+        found[name] = own = measure(build, recipe, arguments.rounds, arguments.seconds)
+        medians = (f"{statistics.median(values):,.0f}" for values in own["images_per_second"].values())
+        rows.append((name, own["parameters"], *medians, *(f"{value:.2f}" for value in own["ratio"].values())))
+        say(f"measured: {name}")
+    say(f"\nimages per second, medians of {arguments.rounds} rounds\n{aligned(rows, right=set(range(1, 8)))}")
+    common.write_json(arguments.json, {"instruction_set": arguments.isa, "networks": found})
 
 
 if __name__ == "__main__":

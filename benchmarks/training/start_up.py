@@ -1,153 +1,125 @@
-"""Seconds from the start of a command to its first training step, here and in an older checkout, alternating.
+"""Seconds from the start of a command to its first training step, here and in another checkout, in turns.
 
-    python -m benchmarks.start_up [--rounds 5] [--baseline FOLDER] [--json FILE]
+    python -m benchmarks.training.start_up [--rounds 5] [--baseline FOLDER] [--only WORD …]
 
-A run counts until every job has made its first step, ``check`` and ``list`` until they end. Wall-clock seconds are taken from
-outside, from before the process starts; CPU seconds are those of the command and all its worker processes, which say more on a
-machine that is busy. Everything is started once off the clock, so that files, byte code and compiled kernels are cached. Linux.
+A run counts until every job has made its first step, ``check`` and ``list`` until they end. Processor seconds are those
+of the command and its children. Everything is started once beforehand, so that files and kernels are cached. Linux.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from budgetnet.data.files import DataError, find_data
-from budgetnet.data.specs import MNIST
-from budgetnet.environment import stamp
+from benchmarks import common
+from benchmarks.turns import Unavailable, alternate, ratio, say, spread
+from budgetnet.catalogue import load_default
+from budgetnet.data.files import find_data
+from budgetnet.report.text import aligned
 
-HERE = Path(__file__).resolve().parent.parent
-RUN = ("run", "step-13", "--device", "cpu")
-COMMANDS: dict[str, tuple[int, tuple[str, ...]]] = {  # what is started -> the number of jobs that step, and the arguments
-    "run, one seed": (1, (*RUN, "--workers", "1")),
-    "run, two seeds in two workers": (2, (*RUN, "--seeds", "0-1", "--workers", "2")),
+HERE = Path(__file__).resolve().parent.parent.parent
+COMMANDS: dict[str, tuple[int, tuple[str, ...]]] = {  # name -> the number of jobs that make a step, and the arguments
+    "run, one seed": (1, ("run", "step-13", "--device", "cpu", "--workers", "1")),
+    "run, two workers": (2, ("run", "step-13", "--device", "cpu", "--seeds", "0-1", "--workers", "2")),
     "check": (0, ("check",)),
     "list": (0, ("list",)),
 }
 
-# Runs the command as `python -m budgetnet` does. The progress display, which is told of every step, also of those in worker
-# processes, is patched when the command itself imports it, so that the order of imports stays as it is.
-WATCHED = """
-import importlib.util, os, runpy, sys, time
-pipe, jobs = int(sys.argv[1]), int(sys.argv[2])
-class Watch:
-    def find_spec(self, name, path=None, target=None):
-        if name != "budgetnet.progress":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        execute = spec.loader.exec_module
-        def execute_and_patch(module):
-            execute(module)
-            tick, stepped = module.ConsoleProgress.tick, set()
-            def told(display, job, images):
-                if job not in stepped:
-                    stepped.add(job)
-                    if len(stepped) == jobs:
-                        os.write(pipe, str(time.monotonic()).encode())
-                tick(display, job, images)
-            module.ConsoleProgress.tick = told
-        spec.loader.exec_module = execute_and_patch
-        return spec
-sys.meta_path.insert(0, Watch())
+# Runs the command and ends it, with all its processes, when every job has made a step: the display is told of each.
+UNTIL_STEPPED = """
+import os, runpy, signal, sys
+try:
+    from budgetnet.train import progress
+except ImportError:  # a checkout in which it had another place
+    from budgetnet import progress
+stepped, jobs, pipe = set(), int(sys.argv[1]), int(sys.argv[2])
+def tick(display, job, images):
+    stepped.add(job)
+    if len(stepped) == jobs:
+        os.write(pipe, b"stepped")
+        signal.pause()
+progress.ConsoleProgress.tick = tick
 sys.argv[:] = ["budgetnet", *sys.argv[3:]]
 runpy.run_module("budgetnet", run_name="__main__", alter_sys=True)
 """
 
 
-def cpu_seconds(session: int) -> float:
-    """User and system time so far of all processes in ``session``, with the children that they have waited for."""
+def processor_seconds(session: int) -> float:
+    """Return the time so far of all processes in ``session``, with the children that they have waited for."""
     ticks = 0
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended meanwhile
+        except OSError:  # the process has ended
             continue
         if int(fields[3]) == session:
             ticks += sum(map(int, fields[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def measure(checkout: Path, jobs: int, arguments: tuple[str, ...], data: Path) -> tuple[float, float]:
-    """Wall-clock and CPU seconds of one start; exits with the command's own words where it fails."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+def measure(checkout: Path, jobs: int, arguments: Sequence[str], data: Path) -> tuple[float, float]:
+    """Return wall-clock and processor seconds of one start. Raises Unavailable where the command fails."""
     with tempfile.TemporaryDirectory() as runs, tempfile.TemporaryFile("w+") as output:
-        more = ("--runs", runs, "--data", str(data)) if jobs else ()
-        ours, its = os.pipe()
-        code = ("-c", WATCHED, str(its), str(jobs)) if jobs else ("-m", "budgetnet")
-        command = [sys.executable, *code, *arguments, *more]
-        started = time.monotonic()
+        reading, writing = os.pipe()
+        start = ["-c", UNTIL_STEPPED, str(jobs), str(writing)] if jobs else ["-m", "budgetnet"]
+        more = ["--runs", runs, "--data", str(data)] if jobs else []
+        began = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=checkout, env=environment, stdout=output, stderr=output, pass_fds=[its], start_new_session=True
+            [sys.executable, *start, *arguments, *more],
+            cwd=checkout,
+            stdout=output,
+            stderr=output,
+            pass_fds=[writing],
+            start_new_session=True,
         )
-        os.close(its)
-        try:
-            told = os.read(ours, 100)  # nothing, at the end of a command that makes no step
-            ended, cpu = float(told or time.monotonic()), cpu_seconds(process.pid)
-            failed = not told if jobs else process.wait() != 0
-        finally:
-            os.close(ours)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        os.close(writing)
+        stepped = os.read(reading, 10)  # empty at the end of a command that makes no step
+        wall, processor = time.perf_counter() - began, processor_seconds(process.pid)
+        os.close(reading)
+        failed = not stepped if jobs else process.wait() != 0
+        if jobs:
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         if failed:
             output.seek(0)
-            sys.exit(f"benchmark: {' '.join(arguments)} in {checkout} failed:\n{output.read()}")
-    return ended - started, cpu
-
-
-def show(entries: dict[str, dict[str, list[tuple[float, float]]]]) -> None:
-    """A line per command and checkout: medians over the rounds; the ratios to this checkout are taken round by round."""
-    print(f"\n{'':<34}{'':<10}{'wall s':>8}{'min':>7}{'max':>7}{'CPU s':>8}{'wall ratio':>12}{'CPU ratio':>11}")
-    for name, checkouts in entries.items():
-        for checkout, figures in checkouts.items():
-            walls, cpus = zip(*figures, strict=True)
-            line = f"{name:<34}{checkout:<10}{statistics.median(walls):>8.2f}{min(walls):>7.2f}{max(walls):>7.2f}"
-            line += f"{statistics.median(cpus):>8.2f}"
-            if checkout != "here":
-                rounds = [*zip(figures, checkouts["here"], strict=True)]
-                line += "".join(f"{statistics.median(old[i] / new[i] for old, new in rounds):>{12 - i}.2f}" for i in (0, 1))
-            print(line)
+            raise Unavailable(f"{' '.join(arguments)} in {checkout} failed: {output.read()[-500:]}")
+    return wall, processor
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--baseline", type=Path, metavar="FOLDER", help="an older checkout, for before and after")
-    parser.add_argument("--json", type=Path)
+    parser = common.make_parser(__doc__, rounds=5)
+    parser.add_argument("--baseline", type=Path, metavar="FOLDER", help="another checkout, for before and after")
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="only commands whose name contains one of these words")
     arguments = parser.parse_args()
-    try:
-        data = find_data(MNIST).resolve()
-    except DataError as error:
-        sys.exit(f"benchmark: {error}")
+    experiment = load_default()["step-13"]
+    common.load_data(experiment)
+    data = find_data(experiment.data_set).resolve()
     checkouts = {"here": HERE} | ({"baseline": arguments.baseline.resolve()} if arguments.baseline else {})
-    entries: dict[str, dict[str, list[tuple[float, float]]]] = {name: {checkout: [] for checkout in checkouts} for name in COMMANDS}
-    for number in range(arguments.rounds + 1):  # the first fills the caches
-        for name, (jobs, command) in COMMANDS.items():
-            for checkout, folder in checkouts.items():
-                figures = measure(folder, jobs, command, data)
-                if number:
-                    entries[name][checkout].append(figures)
-        print(f"round {number}/{arguments.rounds}" if number else "warm", flush=True)
-    show(entries)
-    if arguments.json:
-        content = {
-            name: {
-                checkout: {"wall_seconds": [wall for wall, _ in figures], "cpu_seconds": [cpu for _, cpu in figures]}
-                for checkout, figures in of.items()
-            }
-            for name, of in entries.items()
-        }
-        arguments.json.write_text(json.dumps({"environment": stamp("cpu"), "commands": content}, indent=1) + "\n", encoding="utf-8")
+    rows: list[tuple[str, ...]] = [("", "", "wall s", "min", "max", "processor s", "wall ratio", "processor ratio")]
+    content = {}
+    for name, (jobs, command) in COMMANDS.items():
+        if arguments.only and not any(word in name for word in arguments.only):
+            continue
+        turns = {which: partial(measure, folder, jobs, command, data) for which, folder in checkouts.items()}
+        say(name)
+        found, _ = alternate(turns, arguments.rounds)
+        content[name] = {which: [*zip(*own, strict=True)] for which, own in found.items()}
+        for which, (walls, processors) in content[name].items():
+            wall = spread(walls)
+            cells = [f"{value:.2f}" for value in (*wall, spread(processors).median)]
+            if which != "here" and "here" in content[name]:
+                pairs = zip((walls, processors), content[name]["here"], strict=True)
+                cells += [f"{ratio(other, own).median:.2f}" for other, own in pairs]
+            rows.append((name, which, *cells, *[""] * (6 - len(cells))))
+    say(f"\n{aligned(rows, right=set(range(2, 8)))}")
+    common.write_json(arguments.json, {"commands": content})
 
 
 if __name__ == "__main__":
