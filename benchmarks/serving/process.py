@@ -1,4 +1,4 @@
-"""A server with all its processes: started, put on cores, held while another one is measured, ended."""
+"""A server with all its processes: started, placed on cores, stopped while another is measured, ended."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.serving_apart import Fallen
+from benchmarks.turns import Unavailable
 
-PATIENCE = 300.0  # seconds for a start
+PATIENCE = 300.0  # seconds for a start, or an answer
 
 
 def free_port() -> int:
@@ -24,13 +24,13 @@ def free_port() -> int:
 
 
 class Server:
-    """A command that serves at ``port``, in a session of its own; as a context manager it is ended with whatever it has started.
+    """A command that serves at ``port``, in a session of its own; as a context manager it ends all its processes.
 
-    ``probe`` is the path that answers 200 when it is ready. ``log`` gets its standard error; without one nobody does.
+    ``probe`` is the path that answers 200 when it is ready. ``log`` gets its standard error.
     """
 
     def __init__(self, command: Sequence[str], port: int, probe: str, log: Path | None = None) -> None:
-        self.port, self.log, self._probe, self._command = port, log, probe, command
+        self.port, self._probe, self._command = port, probe, command
         with open(log or os.devnull, "ab") as stderr:
             self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True)
 
@@ -42,84 +42,76 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
     def ready(self) -> None:
-        """Wait until it can be asked. Raises Fallen."""
+        """Wait until it answers. Raises Unavailable."""
         until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            if self.process.poll() is not None:
-                break
+        while time.monotonic() < until and self.process.poll() is None:
             try:
                 self.ask(self._probe)
-            except OSError:  # urllib's errors are
+            except OSError:  # as are urllib's errors
                 time.sleep(0.1)
             else:
                 return
-        state = self.process.poll()
-        told = f"is not ready after {PATIENCE:.0f} s" if state is None else f"ended with exit status {state}"
-        raise Fallen(f"a server {told}; see for yourself: {' '.join(self._command)}")
+        state = f"exit status {self.process.poll()}" if self.process.poll() is not None else f"none in {PATIENCE:.0f} s"
+        raise Unavailable(f"no answer from the server ({state}); try: {' '.join(self._command)}")
 
-    def put_on(self, cores: set[int]) -> None:
-        """All its threads, and so the later ones, run on these cores."""
-        for pid in _group(self.pid):
-            place(pid, cores)
+    def ask(self, path: str, body: bytes | None = None, content_type: str = "") -> bytes:
+        """Return the answer to a GET, or to a POST of ``body``. Raises OSError, also for another status than 200."""
+        headers = {} if body is None else {"Content-Type": content_type}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body, headers)
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            content: bytes = answer.read()
+            return content
 
-    def hold(self) -> None:
+    def wait_until_idle(self) -> None:
+        """Wait until it uses less than a tenth of a core: a server may prepare things after it is ready."""
+        used = -1.0
+        while self.processor_seconds() - used > 0.05:
+            used = self.processor_seconds()
+            time.sleep(0.5)
+
+    def place(self, cores: set[int]) -> None:
+        """Move all its threads to these cores, where the system can do that."""
+        if hasattr(os, "sched_setaffinity"):
+            for pid in self._pids():
+                for task in Path(f"/proc/{pid}/task").glob("*"):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.sched_setaffinity(int(task.name), cores)
+
+    def stop(self) -> None:
         os.killpg(self.process.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
         os.killpg(self.process.pid, signal.SIGCONT)
 
-    def ask(self, path: str, octets: bytes | None = None) -> bytes:
-        """The answer to a GET, or to a POST of ``octets``. Raises OSError, also for another status than 200."""
-        headers = {} if octets is None else {"Content-Type": "application/octet-stream"}
-        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", octets, headers)
-        with urllib.request.urlopen(asked, timeout=10) as answer:
-            content: bytes = answer.read()
-            return content
-
     def processor_seconds(self) -> float:
-        """Return the processor seconds of all its processes since their start."""
-        return sum(map(_processor, _group(self.pid)))
+        """Return the processor time of all its processes since their start."""
+        return sum(int(fields[11]) + int(fields[12]) for _, fields in self._states()) / os.sysconf("SC_CLK_TCK")
 
-    def resident(self) -> int:
-        """Bytes of memory of all its processes together; what they share counts for each."""
-        return sum(map(_resident, _group(self.pid)))
+    def resident_mib(self) -> float:
+        """Return the memory of all its processes; pages that they share count for each."""
+        return sum(int(fields[21]) for _, fields in self._states()) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
+    def _pids(self) -> list[int]:
+        return [pid for pid, _ in self._states()]
 
-def place(pid: int, cores: set[int]) -> None:
-    """A process's threads on cores; where the system cannot do that, they stay where they are."""
-    if hasattr(os, "sched_setaffinity"):
-        for task in Path(f"/proc/{pid}/task").glob("*"):
-            with contextlib.suppress(ProcessLookupError):
-                os.sched_setaffinity(int(task.name), cores)
-
-
-def usable() -> list[int]:
-    """The cores that this process may run on."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    def _states(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the processes of its group with the fields of /proc/PID/stat after the name."""
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+                if int(fields[2]) == self.process.pid:
+                    yield int(path.parent.name), fields
 
 
-def _group(leader: int) -> Iterator[int]:
-    """The processes of a group, by its leader."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-            if int(state[2]) == leader:
-                yield int(path.parent.name)
+def split_cores() -> tuple[set[int], set[int]]:
+    """Return a core for the server and one for its clients; the same where there is only one."""
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    return {usable[0]}, {usable[-1]}
 
 
-def _processor(pid: int) -> float:
-    with contextlib.suppress(OSError):
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        return (int(state[11]) + int(state[12])) / os.sysconf("SC_CLK_TCK")
-    return 0.0
-
-
-def _resident(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0
+def on_cores(command: Sequence[str], cores: set[int]) -> list[str]:
+    """Return the command with util-linux's taskset before it, where that exists."""
+    if not Path("/usr/bin/taskset").exists():
+        return [*command]
+    return ["taskset", "--cpu-list", ",".join(map(str, sorted(cores))), *command]

@@ -1,209 +1,152 @@
-"""The server against LitServe: latency and throughput of 1 to 128 clients, with single images and with lists of 64.
+"""The server against LitServe: requests per second and latency with 1 to 128 clients, with single images and lists of 64.
 
-    python -m benchmarks.serving [step-13] [--rounds 5] [--seconds 1.5] [--plot FILE] [--json FILE]
+    python -m benchmarks.serving.speed [step-13] [--rounds 5] [--seconds 2] [--clients 1 8 32 128]
 
-Both serve one artifact (ONNX, float32, one thread) through the same Predictor, answer the same JSON requests with the same JSON, and are
-asked by one client in a process of its own, over connections that stay open. They take turns; whoever is not on turn is stopped, since
-LitServe polls while it waits for a batch. Every answer is held against the offline predictor: a wrong one ends the benchmark.
-
-budgetnet's one process runs on one core and the client on another. LitServe has four processes (HTTP, inference, the manager between
-them, the first one). Before the rounds it is tried on budgetnet's core alone and on both cores, for every number of clients, and then
-takes part as it was quicker. It takes part twice: without batches, and with batches of up to 32 requests that wait a millisecond. Its
-access log is off, budgetnet's is on. "processor" is what a request costs all the server's processes together, in milliseconds.
+Both serve one artifact (ONNX, float32, one thread) through the same Predictor, and get the same JSON from wrk, over
+connections that stay open. They take turns; the others are stopped, since LitServe polls. Some answers of each are
+checked against the offline predictor first. budgetnet's process runs on one core and wrk on another. LitServe has four
+processes, with and without batches of up to 32 requests; it takes part on budgetnet's core and on all cores.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
+import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks import serving_standing as standing
-from benchmarks import task
-from benchmarks.serving_apart import Apart, Fallen
-from benchmarks.serving_client import Turn, turn
-from benchmarks.serving_payloads import Images, Payload, lists, single_images
-from benchmarks.serving_processes import Server, free_port, place, usable
+from benchmarks import common
+from benchmarks.serving import load
+from benchmarks.serving.load import Load, Request
+from benchmarks.serving.process import Server, free_port, split_cores
+from benchmarks.turns import Unavailable, alternate, ratio, say
 from budgetnet.catalogue import load_default
-from budgetnet.data.files import find_data, load_files
-from budgetnet.definition import Experiment
-from budgetnet.environment import version_of
 from budgetnet.inference.predictor import Predictor
+from budgetnet.report.text import aligned
 
 OURS, PEERS = "budgetnet", {"LitServe": 1, "LitServe, batches of 32": 32}
-CLIENTS = (1, 8, 32, 128)
 LIST = 64
-QUEUE = 128 * LIST * 2  # images that may wait, so that nobody is refused: LitServe refuses nobody
-HEAT = 0.5  # seconds
-PACKAGES = ("litserve", "fastapi", "starlette", "uvicorn", "uvloop", "httptools", "orjson", "onnxruntime")
+QUEUE = 128 * LIST * 2  # images that may wait, so that nothing is refused: LitServe refuses nothing
 
-Turns = dict[str, list[tuple[Turn, float]]]  # with the server's processor seconds in each
+Turn = tuple[Load, float]  # with the server's processor milliseconds a request
 
 
-@dataclass(frozen=True)
-class Cores:
-    """``own`` is the servers', ``client`` the client's; ``both`` is where the peer may run as well."""
-
-    own: set[int]
-    client: set[int]
-
-    @classmethod
-    def found(cls) -> Cores:
-        there = usable()
-        return cls({there[0]}, {there[1]}) if len(there) > 1 else cls(set(there), set(there))
-
-    @property
-    def both(self) -> set[int]:
-        return self.own | self.client
-
-
-@dataclass
-class Contest:
-    """The servers that run, the client, and where the peers were quicker."""
-
-    servers: Mapping[str, Server]
-    client: Apart
-    cores: Cores
-
-    def turn(self, name: str, payload: str, clients: int, seconds: float, cores: set[int]) -> tuple[Turn, float]:
-        """One entrant under load while all others are stopped, and its processor seconds. Raises Fallen."""
-        server = self.servers[name]
-        server.put_on(cores)
-        before = server.processor_seconds()
-        server.go_on()
-        try:
-            found: Turn = self.client.ask(server.port, payload, clients, seconds)
-            return found, server.processor_seconds() - before
-        except Fallen as reason:
-            raise Fallen(f"{name}: {reason}") from reason
-        finally:
-            server.hold()
-
-    def heats(self, payload: str, clients: int) -> dict[str, set[int]]:
-        """For every entrant the cores on which it answers more requests."""
-        chosen = {OURS: self.cores.own}
-        for name in self.servers.keys() - {OURS}:
-            rates = [0.0, 0.0]
-            for _ in range(2):
-                for number, cores in enumerate((self.cores.own, self.cores.both)):
-                    rates[number] = max(rates[number], self.turn(name, payload, clients, HEAT, cores)[0].rate)
-            chosen[name] = self.cores.own if rates[0] > rates[1] else self.cores.both
-        return chosen
-
-    def rounds(self, payload: Payload, clients: int, rounds: int, seconds: float) -> tuple[Turns, dict[str, list[int]]]:
-        """The turns by entrant, and on which cores they were. Every round begins with another entrant."""
-        cores = self.heats(payload.name, clients)
-        found: Turns = {name: [] for name in self.servers}
-        names = list(self.servers)
-        for number in range(rounds):
-            for name in names[number % len(names) :] + names[: number % len(names)]:
-                found[name].append(self.turn(name, payload.name, clients, seconds, cores[name]))
-        return found, {name: sorted(own) for name, own in cores.items()}
+def turn(server: Server, cores: set[int], manifest: Path, last: Request, clients: int, seconds: int) -> Turn:
+    """Load one server while all others are stopped; ``last`` waits for what wrk leaves behind. Raises Unavailable."""
+    server.place(cores)
+    before = server.processor_seconds()
+    server.go_on()
+    try:
+        found = load.finish(load.start(server.port, manifest, clients, seconds, split_cores()[1]))
+        server.ask(last.path, last.body, last.content_type)
+    except OSError as error:
+        raise Unavailable(str(error)) from error
+    finally:
+        server.stop()
+    if found.refused or found.failed or found.unconnected or not found.requests:
+        raise Unavailable(f"refused or failed requests: {found}")
+    return found, 1e3 * (server.processor_seconds() - before) / found.requests
 
 
-def compiled(experiment: Experiment, root: Path) -> Path:
-    """The artifact that all entrants serve."""
-    command = [sys.executable, "-m", "budgetnet", "compile", experiment.name, "--backend", "onnx", "--precision", "fp32"]
-    done = subprocess.run([*command, "--out", str(root)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"benchmark: {experiment.name} cannot be compiled: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
-    return next(root.glob(f"{experiment.name}/seed-*/onnx-fp32"))
+def figures(turns: Mapping[str, Sequence[Turn]], images: int) -> dict[str, dict[str, Any]]:
+    """Return the medians of every entrant, and budgetnet's ratios to the best peer, above 1 is better; JSON-ready."""
+    found: dict[str, dict[str, Any]] = {}
+    rates = {name: [one.rate for one, _ in own] for name, own in turns.items()}
+    latencies = {name: [one.p50_ms for one, _ in own] for name, own in turns.items()}
+    for name, own in turns.items():
+        rate = statistics.median(rates[name])
+        found[name] = {"requests_per_second": rate, "images_per_second": images * rate}
+        found[name] |= {key: statistics.median(asdict(one)[key] for one, _ in own) for key in ("p50_ms", "p99_ms")}
+        found[name] |= {"processor_ms": statistics.median(spent for _, spent in own), "rates": rates[name]}
+    peers = [name for name in turns if name != OURS]
+    if OURS in turns and peers:
+        most = max(peers, key=lambda name: statistics.median(rates[name]))
+        least = min(peers, key=lambda name: statistics.median(latencies[name]))
+        found[OURS]["ratio_requests"] = ratio(rates[OURS], rates[most])._asdict()
+        found[OURS]["ratio_p50"] = ratio(latencies[least], latencies[OURS])._asdict()
+    return found
 
 
-def commands(experiment: Experiment, root: Path, artifact: Path) -> dict[str, tuple[list[str], int, str]]:
-    """By entrant: what starts it, its port, and where it says that it is ready."""
-    python = [sys.executable, "-m"]
-    port = free_port()
-    serve = ["budgetnet", "serve", experiment.name, "--out", str(root), "--port", str(port), "--queue", str(QUEUE), "--threads", "1"]
-    found = {OURS: ([*python, *serve], port, "/readyz")}
-    for name, batch in PEERS.items():
+def table(found: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> str:
+    columns = {"p50_ms": ".2f", "p99_ms": ".2f", "requests_per_second": ",.0f", "images_per_second": ",.0f", "processor_ms": ".2f"}
+    heads = ("clients", "", "p50 ms", "p99 ms", "requests/s", "images/s", "processor ms", "p50 ratio", "requests/s ratio")
+    rows: list[tuple[Any, ...]] = [heads]
+    for clients, entries in found.items():
+        for name, own in entries.items():
+            cells = [format(own[key], form) for key, form in columns.items()]
+            for key in ("ratio_p50", "ratio_requests"):
+                cells.append("{median:.2f} ({low:.2f} – {high:.2f})".format(**own[key]) if key in own else "")
+            rows.append((clients, name, *cells))
+    return aligned(rows, right={0, *range(2, 7)})
+
+
+def servers(name: str, root: Path, artifact: Path, stack: contextlib.ExitStack) -> dict[str, Server]:
+    """Start budgetnet's server and, where it is installed, LitServe; all stopped."""
+    port, python = free_port(), [sys.executable, "-m"]
+    command = [*python, "budgetnet", "serve", name, "--out", str(root), "--port", str(port), "--queue", str(QUEUE), "--threads", "1"]
+    found = {OURS: stack.enter_context(Server(command, port, "/readyz"))}
+    for peer, batch in PEERS.items():
+        if find_spec("litserve") is None:
+            say(f"left out: {peer}: litserve is not installed: pip install --editable '.[bench]'")
+            continue
         port = free_port()
-        found[name] = ([*python, "benchmarks.serving_litserve", str(artifact), "--port", str(port), "--batch", str(batch)], port, "/health")
+        command = [*python, "benchmarks.serving.peer", str(artifact), "--port", str(port), "--batch", str(batch)]
+        found[peer] = stack.enter_context(Server(command, port, "/health"))
     return found
-
-
-def settle(server: Server) -> None:
-    """Wait until it has looked through the test set for its gallery, which it does between requests once it is ready."""
-    while (json.loads(server.ask("/v1/gallery"))["message"] or "").endswith("looked through"):
-        time.sleep(0.2)
-
-
-def measure(
-    experiment: Experiment, root: Path, payloads: Mapping[str, Payload], artifact: Path, clients: Sequence[int], rounds: int, seconds: float
-) -> dict[str, dict[int, Any]]:
-    """The figures by payload, clients and entrant, printed as they come. Raises Fallen."""
-    cores = Cores.found()
-    with contextlib.ExitStack() as stack:
-        servers = {}
-        for name, command in commands(experiment, root, artifact).items():
-            if name != OURS and version_of("litserve") is None:
-                print(f"left out: {name}: litserve is not installed: pip install 'budgetnet[bench]'", flush=True)
-                continue
-            servers[name] = stack.enter_context(Server(*command))
-        for name, server in servers.items():
-            server.ready()
-            if name == OURS:
-                settle(server)
-        for server in servers.values():
-            server.hold()
-        client = stack.enter_context(Apart(turn, dict(payloads)))
-        place(client.pid, cores.client)
-        contest = Contest(servers, client, cores)
-        found: dict[str, dict[int, Any]] = {}
-        for payload in payloads.values():
-            for number in clients:
-                turns, where = contest.rounds(payload, number, rounds, seconds)
-                entries = standing.content(turns, payload.images, [*PEERS])
-                for name, own in entries.items():
-                    own["cores"] = where[name]
-                found.setdefault(payload.name, {})[number] = entries
-            print(f"\n{payload.name} a request\n{standing.table(found[payload.name])}", flush=True)
-    return found
-
-
-def test_images(experiment: Experiment, number: int) -> Images:
-    return np.ascontiguousarray(load_files(experiment.data_set, find_data(experiment.data_set))[2][:number, 0])
 
 
 def main() -> None:
-    parser = task.parser(__doc__)
+    parser = common.make_parser(__doc__, rounds=5)
     parser.add_argument("experiment", nargs="?", default="step-13", help="default: step-13")
-    parser.add_argument("--clients", nargs="+", type=int, default=CLIENTS, metavar="N", help="default: 1 8 32 128")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.5, help="length of a turn, at least (default: 1.5)")
-    parser.add_argument("--plot", type=Path, default=Path("serving.png"), help="a PNG (default: serving.png)")
+    parser.add_argument("--clients", nargs="+", type=int, default=(1, 8, 32, 128), metavar="N", help="default: 1 8 32 128")
+    parser.add_argument("--seconds", type=int, default=2, help="length of a turn, whole seconds (default: 2)")
     arguments = parser.parse_args()
-    if arguments.device != "cpu":
-        parser.error("the contest is one of servers on two cores; there is nothing for --device cuda in it")
-    task.require_data()
+    load.require_wrk()
     experiment = load_default()[arguments.experiment]
-    images = test_images(experiment, 32 * LIST)
-    with tempfile.TemporaryDirectory() as directory:
-        artifact = compiled(experiment, Path(directory))
+    images = common.load_data(experiment)[2][: 32 * LIST, 0].copy()
+    content: dict[str, dict[int, Any]] = {}
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
+        root = Path(directory)
+        artifact = common.compile_artifact(experiment.name, "onnx", "fp32", root / "compiled")
+        if not isinstance(artifact, Path):
+            sys.exit(f"benchmark: {experiment.name} cannot be compiled: {artifact}")
         predictor = Predictor.load(artifact)
-        made = (single_images(images[:512], predictor), lists(images, LIST, predictor))
+        started = servers(experiment.name, root / "compiled", artifact, stack)
+        payloads = {1: [load.in_json(image[None]) for image in images[:512]]}
+        payloads[LIST] = [load.in_json(group) for group in images.reshape(-1, LIST, 28, 28)]
+        own_core, clients_core = split_cores()
+        placed = {OURS: (started[OURS], own_core)}
         try:
-            found = measure(
-                experiment, Path(directory), {payload.name: payload for payload in made}, artifact, arguments.clients, arguments.rounds,
-                arguments.seconds,
-            )  # fmt: skip
-        except Fallen as reason:
-            sys.exit(f"benchmark: {reason}")
-    environment = task.environment("cpu") | {name: version_of(name) for name in PACKAGES}
-    standing.plot(found, f"{experiment.name} on {environment['cpu']}: one core for the server, one for the client", arguments.plot)
-    print(f"plot: {arguments.plot}")
-    if arguments.json:
-        content = {"experiment": experiment.name, "rounds": arguments.rounds, "turn_seconds": arguments.seconds, "environment": environment}
-        arguments.json.write_text(json.dumps(content | {"payloads": found}, indent=1) + "\n", encoding="utf-8")
+            for name, server in started.items():
+                server.ready()
+                for requests in payloads.values():
+                    load.check_answers(server, requests[:4], predictor)
+                if name != OURS:
+                    placed |= {name: (server, own_core), f"{name}, all cores": (server, own_core | clients_core)}
+        except (Unavailable, OSError, json.JSONDecodeError) as error:
+            sys.exit(f"benchmark: {error}")
+        started[OURS].wait_until_idle()
+        for server in started.values():
+            server.stop()
+        for size, requests in payloads.items():
+            manifest = load.write_requests(requests, root / str(size))
+            found = content[f"{size} images"] = {}
+            for clients in arguments.clients:
+                turns = {
+                    name: partial(turn, server, cores, manifest, requests[0], clients, arguments.seconds)
+                    for name, (server, cores) in placed.items()
+                }
+                measured, _ = alternate(turns, arguments.rounds, lambda line, clients=clients: say(f"{clients} clients: {line}"))
+                found[clients] = figures(measured, size)
+            say(f"\nimages a request: {size}\n{table(found)}")
+    common.write_json(arguments.json, {"experiment": experiment.name, "turn_seconds": arguments.seconds, "payloads": content})
 
 
 if __name__ == "__main__":
