@@ -1,4 +1,4 @@
-"""A server with all its processes: started, placed on cores, stopped while another is measured, ended."""
+"""A server with all its processes: started, placed on cores, stopped while another is measured, ended. Linux."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def split_cores() -> tuple[set[int], set[int]]:
+    """Return a core for the server and one for its clients; the same where there is only one."""
+    usable = sorted(os.sched_getaffinity(0))
+    return {usable[0]}, {usable[-1]}
 
 
 class Server:
@@ -52,8 +58,7 @@ class Server:
                 time.sleep(0.1)
             else:
                 return
-        state = f"exit status {self.process.poll()}" if self.process.poll() is not None else f"none in {PATIENCE:.0f} s"
-        raise Unavailable(f"no answer from the server ({state}); try: {' '.join(self._command)}")
+        raise Unavailable(f"no answer from the server, exit status {self.process.poll()}; try: {' '.join(self._command)}")
 
     def ask(self, path: str, body: bytes | None = None, content_type: str = "") -> bytes:
         """Return the answer to a GET, or to a POST of ``body``. Raises OSError, also for another status than 200."""
@@ -71,12 +76,11 @@ class Server:
             time.sleep(0.5)
 
     def place(self, cores: set[int]) -> None:
-        """Move all its threads to these cores, where the system can do that."""
-        if hasattr(os, "sched_setaffinity"):
-            for pid in self._pids():
-                for task in Path(f"/proc/{pid}/task").glob("*"):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.sched_setaffinity(int(task.name), cores)
+        """Move all its threads to these cores."""
+        for pid, _ in self._processes():
+            for task in Path(f"/proc/{pid}/task").glob("*"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setaffinity(int(task.name), cores)
 
     def stop(self) -> None:
         os.killpg(self.process.pid, signal.SIGSTOP)
@@ -86,32 +90,16 @@ class Server:
 
     def processor_seconds(self) -> float:
         """Return the processor time of all its processes since their start."""
-        return sum(int(fields[11]) + int(fields[12]) for _, fields in self._states()) / os.sysconf("SC_CLK_TCK")
+        return sum(int(fields[11]) + int(fields[12]) for _, fields in self._processes()) / os.sysconf("SC_CLK_TCK")
 
     def resident_mib(self) -> float:
         """Return the memory of all its processes; pages that they share count for each."""
-        return sum(int(fields[21]) for _, fields in self._states()) * os.sysconf("SC_PAGE_SIZE") / 2**20
+        return sum(int(fields[21]) for _, fields in self._processes()) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
-    def _pids(self) -> list[int]:
-        return [pid for pid, _ in self._states()]
-
-    def _states(self) -> Iterator[tuple[int, list[str]]]:
+    def _processes(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the processes of its group with the fields of /proc/PID/stat after the name."""
         for path in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
                 fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
                 if int(fields[2]) == self.process.pid:
                     yield int(path.parent.name), fields
-
-
-def split_cores() -> tuple[set[int], set[int]]:
-    """Return a core for the server and one for its clients; the same where there is only one."""
-    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
-    return {usable[0]}, {usable[-1]}
-
-
-def on_cores(command: Sequence[str], cores: set[int]) -> list[str]:
-    """Return the command with util-linux's taskset before it, where that exists."""
-    if not Path("/usr/bin/taskset").exists():
-        return [*command]
-    return ["taskset", "--cpu-list", ",".join(map(str, sorted(cores))), *command]

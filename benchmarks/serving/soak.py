@@ -3,11 +3,11 @@
     python -m benchmarks.serving.soak [step-13 step-09] [--seconds 60] [--clients 256] [--endings 3]
 
 wrk sends requests of every kind at once: bytes, JSON, lists, pictures, forms, for all models. A request may be answered
-or refused with a 503, and nothing else. Some answers are checked against the offline predictor before and after. Then
-the server gets SIGTERM under load, several times, and the requests without an answer are counted. Among them are those
-whose connection the kernel had queued and the server not accepted: wrk cannot tell them apart, and nothing is promised
-for them. Few clients keep that queue short. Exit status 1 says that a request failed before the first SIGTERM, that
-memory grew by more than 5 %, that the server logged an error, or that it did not end with exit status 0.
+or refused with a 503, and some answers are compared before and after. Then the server gets SIGTERM under load, several
+times, and the requests without an answer are counted. Among them are those whose connection the kernel had queued and
+the server not accepted: wrk cannot tell them apart, and nothing is promised for them. Few clients keep that queue short.
+Exit status 1 says that a request failed before the first SIGTERM, that memory grew by more than 5 %, that an answer
+changed, that the server logged an error, or that it did not end with exit status 0.
 """
 
 from __future__ import annotations
@@ -18,37 +18,52 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks import common
 from benchmarks.serving import load
-from benchmarks.serving.load import Load, Request
 from benchmarks.serving.process import Server, free_port, split_cores
 from benchmarks.turns import Unavailable, say
 from budgetnet.catalogue import load_default
-from budgetnet.inference.predictor import Predictor
 
 WARM = 5  # seconds of load before memory is watched
 ENDING = 4  # seconds of load around a SIGTERM, which comes in the middle
 GROWTH = 0.05  # of memory
+TOLERANCE = 1e-5  # of a probability: batches of another size round differently
 
 
-def soak(server: Server, manifest: Path, clients: int, seconds: int) -> tuple[Load, list[float]]:
-    """Load the server; return the counts and its memory in MiB every half second. Raises Unavailable."""
-    load.finish(load.start(server.port, manifest, clients, WARM, split_cores()[1]))
-    wrk, memory = load.start(server.port, manifest, clients, seconds, split_cores()[1]), []
+def soak(server: Server, requests: list[load.Request], manifest: Path, clients: int, seconds: int) -> tuple[dict[str, Any], list[str]]:
+    """Return figures of the load, and what is not as promised. Raises Unavailable."""
+    before = load.answers(server, requests[:40])
+    load.finish(load.start(server.port, manifest, clients, WARM))
+    wrk, memory = load.start(server.port, manifest, clients, seconds), []
     while wrk.poll() is None:
         memory.append(server.resident_mib())
         time.sleep(0.5)
-    return load.finish(wrk), memory
+    counts = load.finish(wrk)
+    after = load.answers(server, requests[:40])
+    first, most = statistics.median(memory[: max(1, len(memory) // 6)]), max(memory)
+    say(
+        f"{counts.rate:,.0f} answers a second, p50 {counts.p50_ms:.0f} ms, p99 {counts.p99_ms:.0f} ms; refused "
+        f"{counts.refused:,} of {counts.requests:,}, failed {counts.failed}; memory {first:.0f} MiB, at most {most:.0f}"
+    )
+    broken = []
+    if counts.failed or counts.unconnected:
+        broken.append(f"{counts.failed} requests failed, {counts.unconnected} connections were refused")
+    if most > (1 + GROWTH) * first:
+        broken.append(f"memory grew from {first:.0f} to {most:.0f} MiB")
+    if not all(np.allclose(one, other, rtol=0, atol=TOLERANCE) for one, other in zip(before, after, strict=True)):
+        broken.append("an answer changed under load")
+    return asdict(counts) | {"memory_mib": memory}, broken
 
 
-def end(server: Server, manifest: Path, clients: int) -> tuple[Load, int | None, float]:
+def end(server: Server, manifest: Path, clients: int) -> dict[str, Any]:
     """Send SIGTERM under load; return the counts, the exit status and the seconds it took. Raises Unavailable."""
-    wrk = load.start(server.port, manifest, clients, ENDING, split_cores()[1])
+    wrk = load.start(server.port, manifest, clients, ENDING)
     time.sleep(ENDING / 2)
     began = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
@@ -57,47 +72,31 @@ def end(server: Server, manifest: Path, clients: int) -> tuple[Load, int | None,
     except subprocess.TimeoutExpired:
         status = None
     seconds = time.monotonic() - began
-    return load.finish(wrk), status, seconds
+    counts = load.finish(wrk)
+    say(f"SIGTERM: ended after {seconds:.2f} s, exit status {status}; {counts.requests:,} answers, {counts.failed} missing")
+    return asdict(counts) | {"exit_status": status, "ended_seconds": seconds}
 
 
-def run(command: Sequence[str], port: int, log: Path, requests: Sequence[Request], predictor: Predictor, arguments: Any) -> dict[str, Any]:
+def run(names: list[str], root: Path, arguments: Any) -> dict[str, Any]:
     """Soak the server, then end it several times, started anew each time; JSON-ready. Raises Unavailable."""
-    own_core, _ = split_cores()
-    manifest = load.write_requests(requests, log.parent / "requests")
-    checked = [one for one in requests if "model=" not in one.path][:20]
-    found: dict[str, Any] = {"endings": [], "broken": []}
-    for number in range(arguments.endings):
+    images = common.load_data(load_default()[names[0]])[2][:320, 0].copy()
+    requests, log, port = load.mixed(images, names), root / "server.log", free_port()
+    manifest = load.write_requests(requests, root / "requests")
+    command = [sys.executable, "-m", "budgetnet", "serve", *names, "--port", str(port), "--out", str(root / "compiled")]
+    found: dict[str, Any] = {"endings": []}
+    broken: list[str] = []
+    while len(found["endings"]) < arguments.endings or "soak" not in found:
         with Server(command, port, "/readyz", log) as server:
             server.ready()
             server.wait_until_idle()
-            server.place(own_core)
-            if number == 0:
-                load.check_answers(server, checked, predictor)
-                counts, memory = soak(server, manifest, arguments.clients, arguments.seconds)
-                load.check_answers(server, checked, predictor)
-                part = max(1, len(memory) // 6)
-                first, most = statistics.median(memory[:part]), max(memory)
-                found["soak"] = asdict(counts) | {"memory_mib": memory}
-                say(
-                    f"{counts.rate:,.0f} answers a second, p50 {counts.p50_ms:.0f} ms, p99 {counts.p99_ms:.0f} ms; refused "
-                    f"{counts.refused:,} of {counts.requests:,}, failed {counts.failed}; memory {first:.0f} MiB, at most {most:.0f}"
-                )
-                if counts.failed or counts.unconnected:
-                    found["broken"].append(f"{counts.failed} requests failed, {counts.unconnected} connections were refused")
-                if most > (1 + GROWTH) * first:
-                    found["broken"].append(f"memory grew from {first:.0f} to {most:.0f} MiB")
-            counts, status, seconds = end(server, manifest, arguments.ending_clients)
-            found["endings"].append(asdict(counts) | {"exit_status": status, "ended_seconds": seconds})
-            say(
-                f"SIGTERM under load: ended after {seconds:.2f} s, exit status {status}; {counts.requests:,} answers, "
-                f"{counts.failed} missing"
-            )
-            if status != 0:
-                found["broken"].append(f"the server ended with exit status {status}, expected 0")
-    errors = log.read_bytes().count(b'"level":"error"')
-    if errors:
-        found["broken"].append(f"the server logged {errors} errors")
-    return found
+            server.place(split_cores()[0])
+            if "soak" not in found:
+                found["soak"], broken = soak(server, requests, manifest, arguments.clients, arguments.seconds)
+            found["endings"].append(end(server, manifest, arguments.ending_clients))
+    broken += [f"exit status {one['exit_status']}, expected 0" for one in found["endings"] if one["exit_status"] != 0]
+    if errors := log.read_bytes().count(b'"level":"error"'):
+        broken.append(f"the server logged {errors} errors")
+    return found | {"broken": broken}
 
 
 def main() -> None:
@@ -105,23 +104,18 @@ def main() -> None:
     parser.add_argument("experiments", nargs="*", default=["step-13", "step-09"], help="default: step-13 step-09")
     parser.add_argument("--seconds", type=int, default=60, help="of load, whole seconds (default: 60)")
     parser.add_argument("--clients", type=int, default=256, metavar="N", help="connections (default: 256)")
-    parser.add_argument("--ending-clients", type=int, default=16, metavar="N", help="of the endings (default: 16)")
     parser.add_argument("--endings", type=int, default=3, metavar="N", help="how often it is ended (default: 3)")
+    parser.add_argument("--ending-clients", type=int, default=16, metavar="N", help="of the endings (default: 16)")
     arguments = parser.parse_args()
     load.require_wrk()
-    experiments = load_default().select(arguments.experiments)
-    names = [experiment.name for experiment in experiments]
-    images = common.load_data(experiments[0])[2][:512, 0].copy()
+    names = [experiment.name for experiment in load_default().select(arguments.experiments)]
     with tempfile.TemporaryDirectory() as directory:
-        root, log = Path(directory, "compiled"), Path(directory, "server.log")
-        artifacts = [common.compile_artifact(name, "onnx", "fp32", root) for name in names]
-        if failed := [made for made in artifacts if isinstance(made, str)]:
-            sys.exit(f"benchmark: {failed[0]}")
-        port = free_port()
-        command = [sys.executable, "-m", "budgetnet", "serve", *names, "--port", str(port), "--out", str(root)]
+        for name in names:
+            made = common.compile_artifact(name, "onnx", "fp32", Path(directory, "compiled"))
+            if isinstance(made, str):
+                sys.exit(f"benchmark: {name} cannot be compiled: {made}")
         try:
-            predictor = Predictor.load(Path(artifacts[0]))
-            found = run(command, port, log, load.mixed(images, names), predictor, arguments)
+            found = run(names, Path(directory), arguments)
         except (Unavailable, OSError) as reason:
             sys.exit(f"benchmark: {reason}")
     common.write_json(arguments.json, found)

@@ -37,7 +37,7 @@ class Classifier(pl.LightningModule):
 
 
 class EpochClock(Callback):
-    """``time.perf_counter`` at the begin and the end of the last epoch: what surrounds epochs comes once a run."""
+    """``time.perf_counter`` at the begin and the end of the last epoch, without the set-up of a run."""
 
     began = ended = 0.0
 
@@ -50,7 +50,7 @@ class EpochClock(Callback):
 
 
 class LightningTraining(Trainer):
-    """The Trainer, with the threads and loader workers that it is told."""
+    """The Trainer."""
 
     def __init__(self, experiment: Experiment, device: str, threads: int, workers: int) -> None:
         torch.set_num_threads(threads)
@@ -65,11 +65,11 @@ class LightningTraining(Trainer):
         self.accelerator = "gpu" if device == "cuda" else "cpu"
 
     def train(self, images: int) -> Stretch:
-        # the second of two epochs counts: in the first, loader workers start; a Trainer that is told to go on would fetch batches twice
+        # the second of two epochs counts: loader workers start in the first
         clock = EpochClock()
+        quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
         trainer = pl.Trainer(
-            accelerator=self.accelerator, devices=1, precision="32-true", max_epochs=2, callbacks=[clock],
-            logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        )  # fmt: skip
+            accelerator=self.accelerator, devices=1, precision="32-true", max_epochs=2, callbacks=[clock], **quiet
+        )
         trainer.fit(self.module, self.loaders.first(images))
         return Stretch(images, clock.began, clock.ended)

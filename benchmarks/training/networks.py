@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+from torchvision.ops import Conv2dNormActivation
 
 from benchmarks import common
 from benchmarks.turns import alternate, ratio, say
@@ -31,85 +33,32 @@ from budgetnet.report.text import aligned
 SHAPE, CLASSES, BATCH = (1, 28, 28), 10, 64
 
 
-def norm_before_activation() -> nn.Module:
-    """Step 13's widths, each convolution followed by batch normalization and then ReLU."""
-    widths, layers, channels = (10, 10, 12, 12, 12), [], 1
-    for number, width in enumerate(widths, start=1):
-        layers += [nn.Conv2d(channels, width, 3, padding=int(number < 5), bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-        if number in (2, 4):
-            layers.append(nn.MaxPool2d(2))
-        channels = width
-    return nn.Sequential(*layers, nn.Conv2d(channels, CLASSES, 3, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
-
 def separable() -> nn.Module:
-    """Depthwise 3×3 and pointwise convolutions, 2,450 parameters."""
-
-    def block(channels: int, width: int, stride: int = 1) -> list[nn.Module]:
-        return [
-            nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False), nn.BatchNorm2d(channels), nn.ReLU(),
-            nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
-        ]  # fmt: skip
-
-    first = [nn.Conv2d(1, 12, 3, padding=1, bias=False), nn.BatchNorm2d(12), nn.ReLU()]
-    body = [*block(12, 20, 2), *block(20, 24), *block(24, 32, 2)]
-    return nn.Sequential(*first, *body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, CLASSES))
-
-
-class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions with normalization, and a shortcut of 1×1 where size or width change."""
-
-    def __init__(self, channels: int, width: int, stride: int) -> None:
-        super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(channels, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv2, self.norm2 = nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride > 1 or channels != width:
-            self.shortcut = nn.Sequential(nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
-
-    def forward(self, images: Tensor) -> Tensor:
-        inner = torch.relu(self.norm1(self.conv1(images)))
-        return torch.relu(self.norm2(self.conv2(inner)) + self.shortcut(images))
+    """Depthwise 3×3 and pointwise convolutions."""
+    layers: list[nn.Module] = [Conv2dNormActivation(1, 12)]
+    for channels, width, stride in ((12, 20, 2), (20, 24, 1), (24, 32, 2)):
+        layers.append(Conv2dNormActivation(channels, channels, stride=stride, groups=channels))
+        layers.append(Conv2dNormActivation(channels, width, 1))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, CLASSES))
 
 
 def residual() -> nn.Module:
-    """A small residual network, 9,694 parameters."""
-    first = [nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU()]
-    body = [ResidualBlock(8, 8, 1), ResidualBlock(8, 12, 2), ResidualBlock(12, 16, 2)]
-    return nn.Sequential(*first, *body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, CLASSES))
-
-
-class Shared(nn.Module):
-    """One block applied three times at each of two sizes, with a normalization of its own each time."""
-
-    def __init__(self, width: int = 13, times: int = 3) -> None:
-        super().__init__()
-        self.first, self.block = (
-            nn.Conv2d(1, width, 3, padding=1, bias=False),
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-        )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(2 * times + 1))
-        self.pool, self.average, self.last = nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Linear(width, CLASSES)
-        self.times = times
-
-    def forward(self, images: Tensor) -> Tensor:
-        images = torch.relu(self.norms[0](self.first(images)))
-        for number in range(1, 2 * self.times + 1):
-            if number in (1, self.times + 1):
-                images = self.pool(images)
-            images = torch.relu(self.norms[number](self.block(images)))
-        return self.last(torch.flatten(self.average(images), 1))
+    layers: list[nn.Module] = [Conv2dNormActivation(1, 8)]
+    for channels, width, stride in ((8, 8, 1), (8, 12, 2), (12, 16, 2)):
+        shortcut = None
+        if stride > 1:
+            shortcut = Conv2dNormActivation(channels, width, 1, stride, activation_layer=None)
+        layers.append(BasicBlock(channels, width, stride, shortcut))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, CLASSES))
 
 
 def networks() -> dict[str, Callable[[], nn.Module]]:
     step, lenet = (load_default()[name].model for name in ("step-13", "lenet"))
     return {
         "step-13": lambda: step.build(SHAPE, CLASSES),
-        "Conv → BatchNorm → ReLU": norm_before_activation,
         "depthwise-separable": separable,
         "residual": residual,
         "lenet": lambda: lenet.build(SHAPE, CLASSES),
-        "shared block": Shared,
     }
 
 

@@ -21,7 +21,7 @@ from budgetnet.definition import Experiment
 
 
 class PictureDataset(Dataset[tuple[Tensor, int]]):
-    """8-bit images (N, H, W) handed out as torchvision's MNIST does: a PIL image through the transforms, and its label."""
+    """8-bit images (N, H, W) as torchvision's MNIST returns them: a PIL image through the transforms, and its label."""
 
     def __init__(self, images: Tensor, labels: Tensor, transform: transforms.Compose) -> None:
         self.images, self.labels, self.transform = images, labels, transform
@@ -35,34 +35,28 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
 
 
 def picture_transforms(experiment: Experiment) -> transforms.Compose:
-    """Rotation, conversion and normalization, as users of torchvision write them."""
+    """Return rotation, conversion and normalization, as users of torchvision write them."""
     augmentation, spec = experiment.recipe.augmentation, experiment.data_set
-    angle = augmentation.rotation
-    return transforms.Compose([
-        transforms.RandomRotation((-angle, angle), fill=(int(augmentation.fill),)),
-        transforms.ToTensor(),
-        transforms.Normalize((spec.mean,), (spec.std,)),
-    ])  # fmt: skip
+    rotation = transforms.RandomRotation(augmentation.rotation, fill=(int(augmentation.fill),))
+    return transforms.Compose([rotation, transforms.ToTensor(), transforms.Normalize((spec.mean,), (spec.std,))])
 
 
 class PictureLoaders:
-    """Makes DataLoaders over the first images of the training set; ``workers`` 0 loads in the training process."""
+    """Make DataLoaders over the first images of the training set; ``workers`` 0 loads in the training process."""
 
     def __init__(self, experiment: Experiment, device: str, workers: int) -> None:
         images, labels = training_images(experiment)
         self.images, self.labels = torch.from_numpy(images[:, 0]), torch.from_numpy(labels)
         self.transform = picture_transforms(experiment)
-        self.options: dict[str, Any] = {
-            "batch_size": experiment.recipe.batch_size, "shuffle": True, "num_workers": workers,
-            "pin_memory": device == "cuda", "persistent_workers": workers > 0,
-        }  # fmt: skip
+        self.options: dict[str, Any] = {"batch_size": experiment.recipe.batch_size, "shuffle": True}
+        self.options |= {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": device == "cuda"}
 
     def first(self, images: int) -> DataLoader[tuple[Tensor, int]]:
         return DataLoader(PictureDataset(self.images[:images], self.labels[:images], self.transform), **self.options)
 
 
 class NotebookTraining(Trainer):
-    """The loop itself, with the threads and loader workers that it is told."""
+    """The loop itself."""
 
     def __init__(self, experiment: Experiment, device: str, threads: int, workers: int) -> None:
         torch.set_num_threads(threads)

@@ -11,8 +11,8 @@ and writes its output, and on the way back reads both again, reads its output's 
 from __future__ import annotations
 
 import time
+import timeit
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -33,22 +33,13 @@ from budgetnet.run import build_model
 IMAGES = 12_800
 
 
-def fastest(action: Callable[[], object], rounds: int = 7) -> float:
-    """Return the seconds of the fastest of some calls: a ceiling is what the machine can do."""
-    times = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - started)
-    return min(times)
-
-
 def ceilings() -> dict[str, float]:
-    """Return arithmetic in GFLOP/s and memory in GB/s (read plus written), with torch's present number of threads."""
+    """Return arithmetic in GFLOP/s and memory in GB/s (read plus written): the fastest of seven, as a ceiling is."""
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
     source, target = torch.ones(32 << 20), torch.empty(32 << 20)
-    arithmetic = 2 * 1024**3 / fastest(lambda: torch.mm(a, b)) / 1e9
-    return {"gflops": arithmetic, "gigabytes": 2 * 4 * source.numel() / fastest(lambda: target.copy_(source)) / 1e9}
+    product = min(timeit.repeat(lambda: torch.mm(a, b), number=1, repeat=7))
+    copy = min(timeit.repeat(lambda: target.copy_(source), number=1, repeat=7))
+    return {"gflops": 2 * 1024**3 / product / 1e9, "gigabytes": 2 * 4 * source.numel() / copy / 1e9}
 
 
 def work_of(model: nn.Module, image_shape: tuple[int, int, int]) -> tuple[float, float]:

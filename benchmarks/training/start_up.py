@@ -2,8 +2,8 @@
 
     python -m benchmarks.training.start_up [--rounds 5] [--baseline FOLDER] [--only WORD …]
 
-A run counts until every job has made its first step, ``check`` and ``list`` until they end. Processor seconds are those
-of the command and its children. Everything is started once beforehand, so that files and kernels are cached. Linux.
+A run counts until every job has made its first step, ``check`` and ``list`` until they end. Everything is started once
+beforehand, so that files and kernels are cached.
 """
 
 from __future__ import annotations
@@ -51,21 +51,8 @@ runpy.run_module("budgetnet", run_name="__main__", alter_sys=True)
 """
 
 
-def processor_seconds(session: int) -> float:
-    """Return the time so far of all processes in ``session``, with the children that they have waited for."""
-    ticks = 0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:  # the process has ended
-            continue
-        if int(fields[3]) == session:
-            ticks += sum(map(int, fields[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def measure(checkout: Path, jobs: int, arguments: Sequence[str], data: Path) -> tuple[float, float]:
-    """Return wall-clock and processor seconds of one start. Raises Unavailable where the command fails."""
+def measure(checkout: Path, jobs: int, arguments: Sequence[str], data: Path) -> float:
+    """Return the seconds of one start. Raises Unavailable where the command fails."""
     with tempfile.TemporaryDirectory() as runs, tempfile.TemporaryFile("w+") as output:
         reading, writing = os.pipe()
         start = ["-c", UNTIL_STEPPED, str(jobs), str(writing)] if jobs else ["-m", "budgetnet"]
@@ -81,16 +68,15 @@ def measure(checkout: Path, jobs: int, arguments: Sequence[str], data: Path) -> 
         )
         os.close(writing)
         stepped = os.read(reading, 10)  # empty at the end of a command that makes no step
-        wall, processor = time.perf_counter() - began, processor_seconds(process.pid)
+        seconds = time.perf_counter() - began
         os.close(reading)
-        failed = not stepped if jobs else process.wait() != 0
-        if jobs:
+        if stepped:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if failed:
+        status = process.wait()
+        if not stepped if jobs else status:
             output.seek(0)
             raise Unavailable(f"{' '.join(arguments)} in {checkout} failed: {output.read()[-500:]}")
-    return wall, processor
+    return seconds
 
 
 def main() -> None:
@@ -102,21 +88,18 @@ def main() -> None:
     common.load_data(experiment)
     data = find_data(experiment.data_set).resolve()
     checkouts = {"here": HERE} | ({"baseline": arguments.baseline.resolve()} if arguments.baseline else {})
-    rows: list[tuple[str, ...]] = [("", "", "wall s", "min", "max", "processor s", "wall ratio", "processor ratio")]
+    rows: list[tuple[str, ...]] = [("", "", "seconds", "min", "max", "ratio", "min", "max")]
     content = {}
     for name, (jobs, command) in COMMANDS.items():
         if arguments.only and not any(word in name for word in arguments.only):
             continue
         turns = {which: partial(measure, folder, jobs, command, data) for which, folder in checkouts.items()}
         say(name)
-        found, _ = alternate(turns, arguments.rounds)
-        content[name] = {which: [*zip(*own, strict=True)] for which, own in found.items()}
-        for which, (walls, processors) in content[name].items():
-            wall = spread(walls)
-            cells = [f"{value:.2f}" for value in (*wall, spread(processors).median)]
+        content[name], _ = alternate(turns, arguments.rounds)
+        for which, seconds in content[name].items():
+            cells = [f"{value:.2f}" for value in spread(seconds)]
             if which != "here" and "here" in content[name]:
-                pairs = zip((walls, processors), content[name]["here"], strict=True)
-                cells += [f"{ratio(other, own).median:.2f}" for other, own in pairs]
+                cells += [f"{value:.2f}" for value in ratio(seconds, content[name]["here"])]
             rows.append((name, which, *cells, *[""] * (6 - len(cells))))
     say(f"\n{aligned(rows, right=set(range(2, 8)))}")
     common.write_json(arguments.json, {"commands": content})

@@ -1,53 +1,30 @@
 """Verdicts on two engines: plain torch in fp32 and this machine's default, with the same seeds.
 
-    python -m benchmarks.training.verdicts [step-09 …] [--seeds 0-4] [--epochs N] [--runs runs/verdicts] [--device cpu|cuda]
+    python -m benchmarks.training.verdicts [step-09 …] [--seeds 0-4] [--catalogue SOURCE] [--runs runs/verdicts] [--device cpu|cuda]
 
-Trains every run in full, into ``<runs>/reference`` and ``<runs>/fast``, where finished runs are kept. Both engines draw
-the same random numbers and round differently, so that single seeds differ as two seeds do. The verdicts are compared,
-and the interval of the difference of the means.
+``budgetnet run`` trains every run in full into ``<runs>/reference`` and ``<runs>/fast``, where finished runs are kept.
+Both engines draw the same random numbers and round differently, so that single seeds differ as two seeds do. The
+verdicts are compared, and the interval of the difference of the means.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
-
 from benchmarks import common
 from benchmarks.turns import say
-from budgetnet.arguments.types import parse_seeds
-from budgetnet.catalogue import load_default
-from budgetnet.engine.choice import Settings
-from budgetnet.environment import usable_cores
-from budgetnet.jobs.running import Failure, Job, run_all, workers_for
-from budgetnet.progress import ConsoleProgress
-from budgetnet.report.collect import Row
+from budgetnet.catalogue import load, load_default
+from budgetnet.report.collect import Row, collect
 from budgetnet.report.text import aligned
-from budgetnet.results import Result
-from budgetnet.run import Options, resolve_device, trains_together
 from budgetnet.verdict import Comparison, compare
 
 STEPS = ("step-09", "step-10", "step-11", "step-12")
-ENGINES = {"reference": ("eager", "fp32"), "fast": ("auto", "auto")}  # engine and precision
-
-
-def train(jobs: Sequence[Job], which: str, arguments: Any, device: str) -> list[Row]:
-    """Train unfinished runs on one engine; return a row for each experiment, as the report judges it."""
-    engine, precision = ENGINES[which]
-    settings = Settings(device=device, engine=engine, threads=usable_cores(), precision=precision)
-    options = Options(runs=arguments.runs / which, settings=settings, epochs=arguments.epochs)
-    workers = 1 if trains_together(settings) else workers_for(len(jobs), device, None)
-    results: dict[Any, list[Result]] = {}
-    for job, outcome in zip(jobs, run_all(jobs, options, workers, ConsoleProgress()), strict=True):
-        if isinstance(outcome, Failure):
-            sys.exit(f"benchmark: {job.name} failed on the {which} engine: {outcome.error}")
-        assert isinstance(outcome, Result)
-        results.setdefault(job.experiment, []).append(outcome)
-    return [Row(experiment, None, which, tuple(own), (), (), ()) for experiment, own in results.items()]
+ENGINES = {"reference": ("--engine", "eager", "--precision", "fp32"), "fast": ("--engine", "auto", "--precision", "auto")}
 
 
 def pooled(pairs: Sequence[tuple[Row, Row]]) -> Comparison:
@@ -70,47 +47,46 @@ def interval(found: Comparison) -> str:
 
 
 def figures(row: Row) -> dict[str, Any]:
-    return {
-        "engines": sorted({f"{result.engine} {result.precision}" for result in row.results}),
-        "accuracies": row.accuracies,
-        "aim": row.aim.as_dict(),
-        "reproduction": row.reproduction.as_dict(),
-        "seconds_a_run": row.seconds,
-    }
+    engines = sorted({f"{result.engine} {result.precision}" for result in row.results})
+    verdicts = {"aim": row.aim.as_dict(), "reproduction": row.reproduction.as_dict()}
+    return {"engines": engines, "accuracies": row.accuracies, "seconds_a_run": row.seconds} | verdicts
 
 
 def main() -> None:
     parser = common.make_parser(__doc__)
     common.add_device(parser)
     parser.add_argument("experiments", nargs="*", default=STEPS, help=f"default: {' '.join(STEPS)}")
-    parser.add_argument("--seeds", type=parse_seeds, default=parse_seeds("0-4"), help="default: 0-4")
-    parser.add_argument("--epochs", type=int, help="stop early, to try the command: an unfinished run has no verdict")
+    parser.add_argument("--seeds", default="0-4", help="default: 0-4")
+    parser.add_argument("--catalogue", metavar="SOURCE", help="default: the shipped experiments")
     parser.add_argument("--runs", type=Path, default=Path("runs/verdicts"), metavar="DIR")
     arguments = parser.parse_args()
-    device = resolve_device(arguments.device)
-    torch.set_num_threads(usable_cores())
-    experiments = load_default().select(arguments.experiments)
-    common.load_data(experiments[0])
-    jobs = [Job(experiment, seed) for experiment in experiments for seed in arguments.seeds]
-    reference, fast = (train(jobs, which, arguments, device) for which in ENGINES)
-    pairs = [*zip(reference, fast, strict=True)]
+    catalogue = load(arguments.catalogue) if arguments.catalogue else load_default()
+    names = [experiment.name for experiment in catalogue.select(arguments.experiments)]
+    found: dict[str, dict[str, Row]] = {}
+    for which, options in ENGINES.items():
+        root = arguments.runs / which
+        command = [sys.executable, "-m", "budgetnet", "run", *names, "--seeds", arguments.seeds, *options]
+        more = ["--catalogue", arguments.catalogue] if arguments.catalogue else []
+        done = subprocess.run([*command, *more, "--device", arguments.device, "--runs", str(root)], check=False)
+        if done.returncode:
+            sys.exit(f"benchmark: training on the {which} engine failed")
+        found[which] = {row.experiment.name: row for row in collect(catalogue, [root])}
     rows: list[tuple[Any, ...]] = [("", "engine", "%", "aim", "reproduction", "difference, 95 %", "s a run")]
-    content, changed = {}, []
-    for pair in pairs:
+    content, changed, pairs = {}, [], [(found["reference"][name], found["fast"][name]) for name in names]
+    for name, pair in zip(names, pairs, strict=True):
         difference = compare(pair[0].accuracies, pair[1].accuracies)
-        name = pair[0].experiment.name
-        content[name] = {row.place: figures(row) for row in pair} | {"comparison": difference.as_dict()}
+        content[name] = dict(zip(ENGINES, map(figures, pair), strict=True)) | {"comparison": difference.as_dict()}
         if len({(row.aim.word, row.reproduction.word) for row in pair}) > 1:
             changed.append(name)
-        for row, shown in zip(pair, ("", interval(difference)), strict=True):
+        for which, row, shown in zip(ENGINES, pair, ("", interval(difference)), strict=True):
             accuracy = "–" if row.aim.mean is None else f"{row.aim.mean:.2f} ± {row.aim.sd or 0:.2f}"
-            engine = f"{row.place} ({', '.join(figures(row)['engines'])})"
-            seconds = f"{row.seconds or 0:.0f}"
-            rows.append((name, engine, accuracy, row.aim.text, row.reproduction.text, shown, seconds))
-    say(f"\n{aligned(rows, right={6})}\n\nverdicts that differ: {', '.join(changed) or 'none'}")
+            engine = f"{which} ({', '.join(figures(row)['engines'])})"
+            rows.append((name, engine, accuracy, row.aim.text, row.reproduction.text, shown, f"{row.seconds or 0:.0f}"))
     over_all = pooled(pairs)
+    say(f"\n{aligned(rows, right={6})}\n\nverdicts that differ: {', '.join(changed) or 'none'}")
     say(f"fast − reference over all, 95 %: {interval(over_all)}")
-    common.write_json(arguments.json, {"seeds": arguments.seeds, "experiments": content, "pooled": over_all.as_dict()}, device)
+    content["pooled"] = over_all.as_dict()
+    common.write_json(arguments.json, {"seeds": arguments.seeds, "experiments": content}, arguments.device)
 
 
 if __name__ == "__main__":
