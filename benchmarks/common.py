@@ -6,6 +6,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,15 @@ def add_instruction_set(parser: argparse.ArgumentParser) -> None:
         default="native",
         help="limit the kernels and every peer to an instruction set (default: native)",
     )
+
+
+def add_only(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="only those whose name contains one of these words")
+
+
+def chosen(names: Iterable[str], only: Sequence[str] | None) -> list[str]:
+    """Return the names that contain one of the words of --only, or all."""
+    return [name for name in names if not only or any(word.lower() in name.lower() for word in only)]
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:

@@ -37,7 +37,7 @@ def test_every_command_explains_itself(command, monkeypatch, capsys):
 def test_alternate_begins_every_round_with_another_contestant_and_drops_the_warm_up():
     order = []
     results, left_out = alternate({name: lambda name=name: order.append(name) or len(order) for name in "abc"}, 2, str)
-    assert "".join(order) == "abc" "bca" "cab"
+    assert "".join(order) == "abcbcacab"
     assert results == {"a": [6, 8], "b": [4, 9], "c": [5, 7]}
     assert not left_out
 

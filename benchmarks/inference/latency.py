@@ -129,7 +129,20 @@ def figures(turns: Sequence[Turn], baseline: Sequence[Turn] | None, artifact: Pa
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
-    heads = ("", "p50 ms", "p95", "p99", "ratio", f"{MANY}: images/s", "ratio", "MiB", "kB", "build s", "largest Δ", "changed")
+    heads = (
+        "",
+        "p50 ms",
+        "p95",
+        "p99",
+        "ratio",
+        f"{MANY}: images/s",
+        "ratio",
+        "MiB",
+        "kB",
+        "build s",
+        "largest Δ",
+        "changed",
+    )
     rows: list[tuple[Any, ...]] = [heads]
     for name, own in found.items():
         one, many = (f"{own[key]['median']:.2f}×" if key in own else "–" for key in ("ratio_one", "ratio_many"))

@@ -37,7 +37,10 @@ from tests.photographs import photograph
 # Handwriting fonts of Debian: fonts-bwht, fonts-kristi, fonts-kiloji, fonts-seto, fonts-dancingscript. They are a test
 # set: none was looked at while the code that reads photographs was written.
 FONTS = (
-    *(f"/usr/share/fonts/opentype/bwht/BecauseWe{verb}-Regular.otf" for verb in ("Build", "Connect", "Create", "Learn", "Mentor")),
+    *(
+        f"/usr/share/fonts/opentype/bwht/BecauseWe{verb}-Regular.otf"
+        for verb in ("Build", "Connect", "Create", "Learn", "Mentor")
+    ),
     "/usr/share/fonts/truetype/kristi/Kristi.ttf",
     "/usr/share/fonts/truetype/kiloji/kiloji.ttf",
     "/usr/share/fonts/truetype/seto/setofont.ttf",
@@ -112,10 +115,14 @@ def table(counts: dict[str, Counter[str]]) -> str:
 def main() -> None:
     parser = common.make_parser(__doc__)
     parser.add_argument("experiments", nargs="*", default=["step-13"], help="default: step-13")
-    parser.add_argument("--each", type=int, default=200, metavar="N", help="photographs of each condition (default: 200)")
+    parser.add_argument(
+        "--each", type=int, default=200, metavar="N", help="photographs of each condition (default: 200)"
+    )
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th test image (default: 1)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fonts", type=Path, nargs="+", metavar="FILE", help="default: Debian's handwriting fonts, if installed")
+    parser.add_argument(
+        "--fonts", type=Path, nargs="+", metavar="FILE", help="default: Debian's handwriting fonts, if installed"
+    )
     arguments = parser.parse_args()
     experiments = load_default().select(arguments.experiments)
     try:
@@ -138,7 +145,9 @@ def main() -> None:
         say(f"\n{experiment.name}, {weights}\n{table(counts)}")
         say(f"the latter as the data set has them: {plain:,} of {len(labels):,} right")
         content[experiment.name] = {"counts": counts, "undisturbed_right": plain}
-    settings = {name: getattr(arguments, name) for name in ("seed", "every", "each")} | {"fonts": [path.stem for path in fonts]}
+    settings = {name: getattr(arguments, name) for name in ("seed", "every", "each")} | {
+        "fonts": [path.stem for path in fonts]
+    }
     common.write_json(arguments.json, settings | {"experiments": content})
 
 

@@ -55,7 +55,7 @@ class Load:
 
     @property
     def unconnected(self) -> int:
-        """Refused connections: wrk notices most of them as it writes. When a server has ended it tries again at once."""
+        """Refused connections, most of which wrk notices as it writes. It tries again at once."""
         return self.connect + self.write
 
     @property
@@ -125,7 +125,8 @@ def picture(image: Images) -> bytes:
 
 
 def form(images: Images) -> Request:
-    head = b'--0123456789\r\nContent-Disposition: form-data; name="file"; filename="digit.png"\r\nContent-Type: image/png\r\n\r\n'
+    head = b'--0123456789\r\nContent-Disposition: form-data; name="file"; filename="digit.png"\r\n'
+    head += b"Content-Type: image/png\r\n\r\n"
     return Request(FORM, b"".join(head + picture(image) + b"\r\n" for image in images) + b"--0123456789--\r\n")
 
 
@@ -135,7 +136,12 @@ def mixed(images: Images, models: Sequence[str]) -> list[Request]:
     for own in images.reshape(-1, 8, 28, 28):
         first = own[:1].tobytes()
         numbers = json.dumps({"image": own[0].tolist(), "scale": 255}).encode()
-        found += [Request(OCTETS, first), in_json(own[:1]), Request(PNG, picture(own[0])), Request(OCTETS, own.tobytes())]
+        found += [
+            Request(OCTETS, first),
+            in_json(own[:1]),
+            Request(PNG, picture(own[0])),
+            Request(OCTETS, own.tobytes()),
+        ]
         found += [Request(JSON, numbers), in_json(own), form(own[:3])]
         found += [Request(OCTETS, first, f"/v1/predict?model={model}") for model in models[1:]]
     return found

@@ -1,4 +1,5 @@
--- Posts the requests of a manifest (path, content type and body's file in a line, by tabs) in turn; prints the counts as JSON.
+-- Posts the requests of a manifest in turn: a line has path, content type and the body's file, by tabs.
+-- Prints the counts as JSON.
 local requests, place = {}, 0
 
 function init(args)
@@ -18,7 +19,8 @@ end
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '{"seconds": %.6f, "requests": %d, "p50_ms": %.3f, "p99_ms": %.3f, "refused": %d, "connect": %d, "read": %d, "write": %d, "timeout": %d}\n',
+    '{"seconds": %.6f, "requests": %d, "p50_ms": %.3f, "p99_ms": %.3f, "refused": %d, ' ..
+    '"connect": %d, "read": %d, "write": %d, "timeout": %d}\n',
     summary.duration / 1e6, summary.requests, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
     errors.status, errors.connect, errors.read, errors.write, errors.timeout))
 end

@@ -58,7 +58,9 @@ class Server:
                 time.sleep(0.1)
             else:
                 return
-        raise Unavailable(f"no answer from the server, exit status {self.process.poll()}; try: {' '.join(self._command)}")
+        raise Unavailable(
+            f"no answer from the server, exit status {self.process.poll()}; try: {' '.join(self._command)}"
+        )
 
     def ask(self, path: str, body: bytes | None = None, content_type: str = "") -> bytes:
         """Return the answer to a GET, or to a POST of ``body``. Raises OSError, also for another status than 200."""

@@ -5,9 +5,9 @@
 wrk sends requests of every kind at once: bytes, JSON, lists, pictures, forms, for all models. A request may be answered
 or refused with a 503, and some answers are compared before and after. Then the server gets SIGTERM under load, several
 times, and the requests without an answer are counted. Among them are those whose connection the kernel had queued and
-the server not accepted: wrk cannot tell them apart, and nothing is promised for them. Few clients keep that queue short.
-Exit status 1 says that a request failed before the first SIGTERM, that memory grew by more than 5 %, that an answer
-changed, that the server logged an error, or that it did not end with exit status 0.
+the server not accepted: wrk cannot tell them apart, and nothing is promised for them. Few clients keep that queue
+short. Exit status 1 says that a request failed before the first SIGTERM, that memory grew by more than 5 %, that an
+answer changed, that the server logged an error, or that it did not end with exit status 0.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ GROWTH = 0.05  # of memory
 TOLERANCE = 1e-5  # of a probability: batches of another size round differently
 
 
-def soak(server: Server, requests: list[load.Request], manifest: Path, clients: int, seconds: int) -> tuple[dict[str, Any], list[str]]:
+def soak(
+    server: Server, requests: list[load.Request], manifest: Path, clients: int, seconds: int
+) -> tuple[dict[str, Any], list[str]]:
     """Return figures of the load, and what is not as promised. Raises Unavailable."""
     before = load.answers(server, requests[:40])
     load.finish(load.start(server.port, manifest, clients, WARM))
@@ -45,6 +47,7 @@ def soak(server: Server, requests: list[load.Request], manifest: Path, clients: 
         memory.append(server.resident_mib())
         time.sleep(0.5)
     counts = load.finish(wrk)
+    server.wait_until_idle()  # until the requests that wrk has left behind are answered
     after = load.answers(server, requests[:40])
     first, most = statistics.median(memory[: max(1, len(memory) // 6)]), max(memory)
     say(
@@ -73,7 +76,7 @@ def end(server: Server, manifest: Path, clients: int) -> dict[str, Any]:
         status = None
     seconds = time.monotonic() - began
     counts = load.finish(wrk)
-    say(f"SIGTERM: ended after {seconds:.2f} s, exit status {status}; {counts.requests:,} answers, {counts.failed} missing")
+    say(f"SIGTERM: exit status {status}, {seconds:.2f} s; {counts.requests:,} answers, {counts.failed} missing")
     return asdict(counts) | {"exit_status": status, "ended_seconds": seconds}
 
 

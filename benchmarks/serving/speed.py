@@ -1,4 +1,4 @@
-"""The server against LitServe: requests per second and latency with 1 to 128 clients, with single images and lists of 64.
+"""The server against LitServe: requests per second and latency with 1 to 128 clients, single images and lists of 64.
 
     python -m benchmarks.serving.speed [step-13] [--rounds 5] [--seconds 2] [--clients 1 8 32 128]
 
@@ -77,8 +77,24 @@ def figures(turns: Mapping[str, Sequence[Turn]], images: int) -> dict[str, dict[
 
 
 def table(found: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> str:
-    columns = {"p50_ms": ".2f", "p99_ms": ".2f", "requests_per_second": ",.0f", "images_per_second": ",.0f", "processor_ms": ".2f"}
-    heads = ("clients", "", "p50 ms", "p99 ms", "requests/s", "images/s", "processor ms", "p50 ratio", "requests/s ratio")
+    columns = {
+        "p50_ms": ".2f",
+        "p99_ms": ".2f",
+        "requests_per_second": ",.0f",
+        "images_per_second": ",.0f",
+        "processor_ms": ".2f",
+    }
+    heads = (
+        "clients",
+        "",
+        "p50 ms",
+        "p99 ms",
+        "requests/s",
+        "images/s",
+        "processor ms",
+        "p50 ratio",
+        "requests/s ratio",
+    )
     rows: list[tuple[Any, ...]] = [heads]
     for clients, entries in found.items():
         for name, own in entries.items():
@@ -92,7 +108,20 @@ def table(found: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> str:
 def servers(name: str, root: Path, artifact: Path, stack: contextlib.ExitStack) -> dict[str, Server]:
     """Start budgetnet's server and, where it is installed, LitServe; all stopped."""
     port, python = free_port(), [sys.executable, "-m"]
-    command = [*python, "budgetnet", "serve", name, "--out", str(root), "--port", str(port), "--queue", str(QUEUE), "--threads", "1"]
+    command = [
+        *python,
+        "budgetnet",
+        "serve",
+        name,
+        "--out",
+        str(root),
+        "--port",
+        str(port),
+        "--queue",
+        str(QUEUE),
+        "--threads",
+        "1",
+    ]
     found = {OURS: stack.enter_context(Server(command, port, "/readyz"))}
     for peer, batch in PEERS.items():
         if find_spec("litserve") is None:
@@ -107,7 +136,9 @@ def servers(name: str, root: Path, artifact: Path, stack: contextlib.ExitStack) 
 def main() -> None:
     parser = common.make_parser(__doc__, rounds=5)
     parser.add_argument("experiment", nargs="?", default="step-13", help="default: step-13")
-    parser.add_argument("--clients", nargs="+", type=int, default=(1, 8, 32, 128), metavar="N", help="default: 1 8 32 128")
+    parser.add_argument(
+        "--clients", nargs="+", type=int, default=(1, 8, 32, 128), metavar="N", help="default: 1 8 32 128"
+    )
     parser.add_argument("--seconds", type=int, default=2, help="length of a turn, whole seconds (default: 2)")
     arguments = parser.parse_args()
     load.require_wrk()
@@ -149,7 +180,9 @@ def main() -> None:
                 measured, _ = alternate(turns, arguments.rounds)
                 found[clients] = figures(measured, size)
             say(f"\nimages a request: {size}\n{table(found)}")
-    common.write_json(arguments.json, {"experiment": experiment.name, "turn_seconds": arguments.seconds, "payloads": content})
+    common.write_json(
+        arguments.json, {"experiment": experiment.name, "turn_seconds": arguments.seconds, "payloads": content}
+    )
 
 
 if __name__ == "__main__":

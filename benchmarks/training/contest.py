@@ -52,7 +52,7 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Entrant:
-    """A way to train ``experiment``: ``factory`` is a Trainer's 'module:class', made in each of ``processes`` processes."""
+    """A way to train: ``factory`` is a Trainer's 'module:class', made in each of ``processes`` processes."""
 
     name: str
     factory: str
@@ -70,7 +70,9 @@ class Crew:
     def __init__(self, entrant: Entrant, seconds: float, stack: contextlib.ExitStack) -> None:
         self.entrant, self._seconds = entrant, seconds
         arguments = {"experiment": entrant.experiment, **entrant.arguments}
-        made = (Worker(entrant.factory, arguments, entrant.environment, entrant.needs) for _ in range(entrant.processes))
+        made = (
+            Worker(entrant.factory, arguments, entrant.environment, entrant.needs) for _ in range(entrant.processes)
+        )
         self._workers = [stack.enter_context(worker) for worker in made]
         self._asked = 0  # images of a turn, in each process
         self.description, self.parameters, self.peak_mib = "", 0, 0.0

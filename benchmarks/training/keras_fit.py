@@ -46,7 +46,9 @@ def network(model: PlainCNN, classes: int, data_format: str) -> list[Any]:
     layers: list[Any] = []
     for number, width in enumerate(model.widths, start=1):
         padding = "same" if number <= padded else "valid"
-        layers.append(la.Conv2D(width, 3, padding=padding, use_bias=model.bias, activation="relu", data_format=data_format))
+        layers.append(
+            la.Conv2D(width, 3, padding=padding, use_bias=model.bias, activation="relu", data_format=data_format)
+        )
         if model.norm:
             layers.append(la.BatchNormalization(axis=axis, momentum=0.9, epsilon=1e-5))
         if model.dropout:
@@ -88,10 +90,14 @@ class KerasTraining(Trainer):
         )
         self.batch_size = experiment.recipe.batch_size
         self.parameters = sum(math.prod(variable.shape) for variable in self.model.trainable_variables)
-        self.description = f"{backend} backend, {'compiled' if self.model.jit_compile else 'not compiled'}, {data_format}"
+        self.description = (
+            f"{backend} backend, {'compiled' if self.model.jit_compile else 'not compiled'}, {data_format}"
+        )
 
     def train(self, images: int) -> Stretch:
         began = time.perf_counter()
-        history = self.model.fit(self.images[:images], self.labels[:images], batch_size=self.batch_size, epochs=1, verbose=0)
+        history = self.model.fit(
+            self.images[:images], self.labels[:images], batch_size=self.batch_size, epochs=1, verbose=0
+        )
         float(history.history["loss"][-1])  # JAX runs ahead: wait until all is done
         return Stretch(images, began, time.perf_counter())

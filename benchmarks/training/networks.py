@@ -88,7 +88,7 @@ def measure(build: Callable[[], nn.Module], recipe: Recipe, rounds: int, seconds
 def main() -> None:
     parser = common.make_parser(__doc__, rounds=7, seconds=1)
     common.add_instruction_set(parser)
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="only networks whose name contains one of these words")
+    common.add_only(parser)
     arguments = parser.parse_args()
     limited = common.INSTRUCTION_SETS[arguments.isa]
     if limited.items() - os.environ.items():  # torch has already read its own
@@ -98,10 +98,9 @@ def main() -> None:
     recipe = replace(load_default()["step-13"].recipe, batch_size=BATCH)
     found = {}
     rows: list[tuple[Any, ...]] = [("", "parameters", "kernels", "eager", "channels-last", "ratio", "min", "max")]
-    for name, build in networks().items():
-        if arguments.only and not any(word in name for word in arguments.only):
-            continue
-        found[name] = own = measure(build, recipe, arguments.rounds, arguments.seconds)
+    builders = networks()
+    for name in common.chosen(builders, arguments.only):
+        found[name] = own = measure(builders[name], recipe, arguments.rounds, arguments.seconds)
         medians = (f"{statistics.median(values):,.0f}" for values in own["images_per_second"].values())
         rows.append((name, own["parameters"], *medians, *(f"{value:.2f}" for value in own["ratio"].values())))
         say(f"measured: {name}")

@@ -61,7 +61,9 @@ class NotebookTraining(Trainer):
     def __init__(self, experiment: Experiment, device: str, threads: int, workers: int) -> None:
         torch.set_num_threads(threads)
         self.device = torch.device(device)
-        self.model: nn.Module = experiment.model.build(experiment.data_set.image_shape, experiment.data_set.classes).to(self.device)
+        self.model: nn.Module = experiment.model.build(experiment.data_set.image_shape, experiment.data_set.classes).to(
+            self.device
+        )
         optimizer = sgd(experiment)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=optimizer.lr, momentum=optimizer.momentum)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())

@@ -29,7 +29,7 @@ class _Own(Trainer):
         self.parameters = sum(parameter.numel() for parameter in build_model(experiment).parameters())
 
     def first(self, images: int) -> RunData:
-        """The first images of the training set, the very first of which validate, in place of the test set."""
+        """Return the first images of the training set; a few of them validate, in place of the test set."""
         found = self.arrays
         few = (found.train_images[:VALIDATED], found.train_labels[:VALIDATED])
         chosen = arrays.Arrays(found.train_images[:images], found.train_labels[:images], *few)
@@ -37,12 +37,13 @@ class _Own(Trainer):
 
 
 class OwnTraining(_Own):
-    """One run, by the engine and with the threads that it is told."""
+    """One run."""
 
     def __init__(self, experiment: Experiment, device: str, threads: int, engine: str = "auto") -> None:
         super().__init__(experiment, device, threads)
         settings = Settings(device=device, threads=threads, engine=engine)
-        self.training = Training(build_model(experiment), experiment.recipe, experiment.data_set.image_shape, 0, settings)
+        model, shape = build_model(experiment), experiment.data_set.image_shape
+        self.training = Training(model, experiment.recipe, shape, 0, settings)
         self.description = f"{self.training.made_by}, threads: {threads}"
 
     def train(self, images: int) -> Stretch:
@@ -65,7 +66,8 @@ class OwnStack(_Own):
     def train(self, images: int) -> Stretch:
         if self.prepared != images:  # a stack is made for its data
             models = [build_model(self.experiment, seed) for seed in self.seeds]
-            shape, data = self.experiment.data_set.image_shape, stacked(self.experiment, [self.first(images)] * len(models))
+            shape = self.experiment.data_set.image_shape
+            data = stacked(self.experiment, [self.first(images)] * len(models))
             self.training = StackedTraining(models, self.experiment.recipe, shape, self.seeds, data, self.settings)
             self.prepared = images
         began = time.perf_counter()

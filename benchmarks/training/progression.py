@@ -23,7 +23,9 @@ def seconds_of(*command: str) -> float:
     """Return the seconds of ``budgetnet run`` into a fresh folder; a failure ends the benchmark."""
     with tempfile.TemporaryDirectory() as runs:
         started = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "budgetnet", "run", *command, "--runs", runs], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "budgetnet", "run", *command, "--runs", runs], capture_output=True, text=True
+        )
         seconds = time.perf_counter() - started
     if done.returncode:
         sys.exit(f"benchmark: {' '.join(command)} failed: {done.stderr[-500:]}")
@@ -45,7 +47,11 @@ def main() -> None:
     single = {name: seconds_of(name, *options) for name in names}
     together, total = seconds_of(*names, *options), sum(single.values())
     rows = [("", "seconds"), *((name, f"{value:.1f}") for name, value in single.items())]
-    rows += [("sum of single runs", f"{total:.1f}"), ("together", f"{together:.1f}"), ("ratio", f"{total / together:.2f}")]
+    rows += [
+        ("sum of single runs", f"{total:.1f}"),
+        ("together", f"{together:.1f}"),
+        ("ratio", f"{total / together:.2f}"),
+    ]
     say(aligned(rows, right={1}))
     found = {"single_seconds": single, "sum_seconds": total, "together_seconds": together, "ratio": total / together}
     common.write_json(arguments.json, {"epochs": arguments.epochs, "seeds": arguments.seeds} | found, arguments.device)

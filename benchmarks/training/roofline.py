@@ -2,10 +2,11 @@
 
     python -m benchmarks.training.roofline [EXPERIMENT] [--threads N] [--seconds 10]
 
-The ceilings are measured: arithmetic by torch's product of two 1024 × 1024 matrices, memory by copying 128 MB. Operations
-are those of convolutions and dense layers: two for each multiply-add; forward, gradient of the weights, and, but for the
-first layer, gradient of the input. Bytes are the least that has to pass between layers in float32: each reads its input
-and writes its output, and on the way back reads both again, reads its output's gradient and writes its input's.
+The ceilings are measured: arithmetic by torch's product of two 1024 × 1024 matrices, memory by copying 128 MB.
+Operations are those of convolutions and dense layers: two for each multiply-add; forward, gradient of the weights, and,
+but for the first layer, gradient of the input. Bytes are the least that has to pass between layers in float32: each
+reads its input and writes its output, and on the way back reads both again, reads its output's gradient and writes its
+input's.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def hidden(device: str) -> dict[str, str]:
 
 
 def peers(experiment: Experiment, device: str, cores: int) -> list[Entrant]:
-    """Return the other ways to train it; data loaders both without and with a worker a core, so that the faster counts."""
+    """Return the other ways to train it; data loaders without and with a worker a core, so that the faster counts."""
     shared: dict[str, Any] = {"device": device, "threads": cores}
 
     def peer(name: str, factory: str, needs: tuple[str, ...] = (), keras: str = "", **more: Any) -> Entrant:
@@ -56,9 +56,7 @@ def ours(experiment: Experiment, device: str, cores: int) -> list[Entrant]:
     return found + ([own_runs(f"ours, {several} runs", experiment, device, cores, several)] if several > 1 else [])
 
 
-def own_runs(
-    name: str, experiment: Experiment, device: str, cores: int, runs: int, engine: str = "auto"
-) -> Entrant:
+def own_runs(name: str, experiment: Experiment, device: str, cores: int, runs: int, engine: str = "auto") -> Entrant:
     """Return ``runs`` runs at once as the command line trains them: on a CPU in processes, on a GPU as one stack."""
     factory, processes = "benchmarks.training.ours:OwnTraining", 1
     arguments: dict[str, Any] = {"device": device, "threads": cores, "engine": engine}
@@ -75,16 +73,14 @@ def main() -> None:
     parser = common.make_parser(__doc__, rounds=7, seconds=3)
     common.add_device(parser)
     common.add_instruction_set(parser)
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="only entrants whose name contains one of these words")
+    common.add_only(parser)
     arguments = parser.parse_args()
     experiment, cores = contest.experiment(), usable_cores()
     common.load_data(experiment)  # downloads once, before any entrant starts
     limited = common.INSTRUCTION_SETS[arguments.isa]
-    entrants = [
-        replace(entrant, environment={**entrant.environment, **limited})
-        for entrant in [*peers(experiment, arguments.device, cores), *ours(experiment, arguments.device, cores)]
-        if not arguments.only or any(word.lower() in entrant.name.lower() for word in arguments.only)
-    ]
+    entrants = [*peers(experiment, arguments.device, cores), *ours(experiment, arguments.device, cores)]
+    names = common.chosen([entrant.name for entrant in entrants], arguments.only)
+    entrants = [replace(one, environment={**one.environment, **limited}) for one in entrants if one.name in names]
     say("  ".join(f"{key} {value}" for key, value in common.environment(arguments.device).items()))
     found, left_out = contest.hold(entrants, arguments.rounds, arguments.seconds)
     if not found:

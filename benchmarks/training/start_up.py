@@ -1,13 +1,14 @@
-"""Seconds from the start of a command to its first training step, here and in another checkout, in turns.
+"""Seconds from the start of a command until it trains, here and in another checkout, in turns.
 
     python -m benchmarks.training.start_up [--rounds 5] [--baseline FOLDER] [--only WORD …]
 
-A run counts until every job has made its first step, ``check`` and ``list`` until they end. Everything is started once
-beforehand, so that files and kernels are cached.
+A run counts until it has reported the start of every job, ``check`` and ``list`` until they end. Everything is started
+once beforehand, so that files and kernels are cached.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -25,64 +26,44 @@ from budgetnet.data.files import find_data
 from budgetnet.report.text import aligned
 
 HERE = Path(__file__).resolve().parent.parent.parent
-COMMANDS: dict[str, tuple[int, tuple[str, ...]]] = {  # name -> the number of jobs that make a step, and the arguments
+COMMANDS: dict[str, tuple[int, tuple[str, ...]]] = {  # name -> the number of jobs, and the arguments
     "run, one seed": (1, ("run", "step-13", "--device", "cpu", "--workers", "1")),
     "run, two workers": (2, ("run", "step-13", "--device", "cpu", "--seeds", "0-1", "--workers", "2")),
     "check": (0, ("check",)),
     "list": (0, ("list",)),
 }
 
-# Runs the command and ends it, with all its processes, when every job has made a step: the display is told of each.
-UNTIL_STEPPED = """
-import os, runpy, signal, sys
-try:
-    from budgetnet.train import progress
-except ImportError:  # a checkout in which it had another place
-    from budgetnet import progress
-stepped, jobs, pipe = set(), int(sys.argv[1]), int(sys.argv[2])
-def tick(display, job, images):
-    stepped.add(job)
-    if len(stepped) == jobs:
-        os.write(pipe, b"stepped")
-        signal.pause()
-progress.ConsoleProgress.tick = tick
-sys.argv[:] = ["budgetnet", *sys.argv[3:]]
-runpy.run_module("budgetnet", run_name="__main__", alter_sys=True)
-"""
-
 
 def measure(checkout: Path, jobs: int, arguments: Sequence[str], data: Path) -> float:
     """Return the seconds of one start. Raises Unavailable where the command fails."""
-    with tempfile.TemporaryDirectory() as runs, tempfile.TemporaryFile("w+") as output:
-        reading, writing = os.pipe()
-        start = ["-c", UNTIL_STEPPED, str(jobs), str(writing)] if jobs else ["-m", "budgetnet"]
+    with tempfile.TemporaryDirectory() as runs:
         more = ["--runs", runs, "--data", str(data)] if jobs else []
+        command = [sys.executable, "-m", "budgetnet", *arguments, *more]
         began = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, *start, *arguments, *more],
-            cwd=checkout,
-            stdout=output,
-            stderr=output,
-            pass_fds=[writing],
-            start_new_session=True,
+            command, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
-        os.close(writing)
-        stepped = os.read(reading, 10)  # empty at the end of a command that makes no step
+        assert process.stdout is not None
+        started, output = 0, ""
+        for line in process.stdout:
+            output += line
+            started += " starts" in line
+            if jobs and started == jobs:
+                break
         seconds = time.perf_counter() - began
-        os.close(reading)
-        if stepped:
-            os.killpg(process.pid, signal.SIGKILL)
-        status = process.wait()
-        if not stepped if jobs else status:
-            output.seek(0)
-            raise Unavailable(f"{' '.join(arguments)} in {checkout} failed: {output.read()[-500:]}")
+        if started:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    if started < jobs or (not jobs and process.returncode):
+        raise Unavailable(f"{' '.join(arguments)} in {checkout} failed: {output[-500:]}")
     return seconds
 
 
 def main() -> None:
     parser = common.make_parser(__doc__, rounds=5)
+    common.add_only(parser)
     parser.add_argument("--baseline", type=Path, metavar="FOLDER", help="another checkout, for before and after")
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="only commands whose name contains one of these words")
     arguments = parser.parse_args()
     experiment = load_default()["step-13"]
     common.load_data(experiment)
@@ -90,10 +71,8 @@ def main() -> None:
     checkouts = {"here": HERE} | ({"baseline": arguments.baseline.resolve()} if arguments.baseline else {})
     rows: list[tuple[str, ...]] = [("", "", "seconds", "min", "max", "ratio", "min", "max")]
     content = {}
-    for name, (jobs, command) in COMMANDS.items():
-        if arguments.only and not any(word in name for word in arguments.only):
-            continue
-        turns = {which: partial(measure, folder, jobs, command, data) for which, folder in checkouts.items()}
+    for name in common.chosen(COMMANDS, arguments.only):
+        turns = {which: partial(measure, folder, *COMMANDS[name], data) for which, folder in checkouts.items()}
         say(name)
         content[name], _ = alternate(turns, arguments.rounds)
         for which, seconds in content[name].items():

@@ -1,6 +1,6 @@
 """Verdicts on two engines: plain torch in fp32 and this machine's default, with the same seeds.
 
-    python -m benchmarks.training.verdicts [step-09 …] [--seeds 0-4] [--catalogue SOURCE] [--runs runs/verdicts] [--device cpu|cuda]
+    python -m benchmarks.training.verdicts [step-09 …] [--seeds 0-4] [--catalogue SOURCE] [--runs runs/verdicts]
 
 ``budgetnet run`` trains every run in full into ``<runs>/reference`` and ``<runs>/fast``, where finished runs are kept.
 Both engines draw the same random numbers and round differently, so that single seeds differ as two seeds do. The
@@ -24,7 +24,10 @@ from budgetnet.report.text import aligned
 from budgetnet.verdict import Comparison, compare
 
 STEPS = ("step-09", "step-10", "step-11", "step-12")
-ENGINES = {"reference": ("--engine", "eager", "--precision", "fp32"), "fast": ("--engine", "auto", "--precision", "auto")}
+ENGINES = {
+    "reference": ("--engine", "eager", "--precision", "fp32"),
+    "fast": ("--engine", "auto", "--precision", "auto"),
+}
 
 
 def pooled(pairs: Sequence[tuple[Row, Row]]) -> Comparison:
@@ -46,10 +49,8 @@ def interval(found: Comparison) -> str:
     return "–" if found.lower is None else f"{found.difference:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})"
 
 
-def figures(row: Row) -> dict[str, Any]:
-    engines = sorted({f"{result.engine} {result.precision}" for result in row.results})
-    verdicts = {"aim": row.aim.as_dict(), "reproduction": row.reproduction.as_dict()}
-    return {"engines": engines, "accuracies": row.accuracies, "seconds_a_run": row.seconds} | verdicts
+def words(row: Row) -> tuple[str, str]:
+    return row.aim.word, row.reproduction.word
 
 
 def main() -> None:
@@ -72,21 +73,18 @@ def main() -> None:
             sys.exit(f"benchmark: training on the {which} engine failed")
         found[which] = {row.experiment.name: row for row in collect(catalogue, [root])}
     rows: list[tuple[Any, ...]] = [("", "engine", "%", "aim", "reproduction", "difference, 95 %", "s a run")]
-    content, changed, pairs = {}, [], [(found["reference"][name], found["fast"][name]) for name in names]
+    content, pairs = {}, [(found["reference"][name], found["fast"][name]) for name in names]
     for name, pair in zip(names, pairs, strict=True):
-        difference = compare(pair[0].accuracies, pair[1].accuracies)
-        content[name] = dict(zip(ENGINES, map(figures, pair), strict=True)) | {"comparison": difference.as_dict()}
-        if len({(row.aim.word, row.reproduction.word) for row in pair}) > 1:
-            changed.append(name)
-        for which, row, shown in zip(ENGINES, pair, ("", interval(difference)), strict=True):
+        difference = interval(compare(pair[0].accuracies, pair[1].accuracies))
+        for row, shown in zip(pair, ("", difference), strict=True):
+            engine = ", ".join(sorted({f"{result.engine} {result.precision}" for result in row.results}))
             accuracy = "–" if row.aim.mean is None else f"{row.aim.mean:.2f} ± {row.aim.sd or 0:.2f}"
-            engine = f"{which} ({', '.join(figures(row)['engines'])})"
             rows.append((name, engine, accuracy, row.aim.text, row.reproduction.text, shown, f"{row.seconds or 0:.0f}"))
-    over_all = pooled(pairs)
+        content[name] = {which: row.accuracies for which, row in zip(ENGINES, pair, strict=True)}
+    changed = [one.experiment.name for one, other in pairs if words(one) != words(other)]
     say(f"\n{aligned(rows, right={6})}\n\nverdicts that differ: {', '.join(changed) or 'none'}")
-    say(f"fast − reference over all, 95 %: {interval(over_all)}")
-    content["pooled"] = over_all.as_dict()
-    common.write_json(arguments.json, {"seeds": arguments.seeds, "experiments": content}, arguments.device)
+    say(f"fast − reference over all, 95 %: {interval(pooled(pairs))}")
+    common.write_json(arguments.json, {"accuracies": content, "changed": changed}, arguments.device)
 
 
 if __name__ == "__main__":
