@@ -20,13 +20,13 @@ PORTS     := explore-separable explore-separable-bn explore-separable-dropout ex
 	lenet lenet-deeper lenet-augmented cnn3-lenet cnn3-lenet-bn cnn3-vgg cnn3-vgg-bn cnn3-seven cnn3-seven-bn \
 	mlp-2 mlp-2-bn mlp-3 mlp-3-bn mlp-5 mlp-5-bn
 DOCUMENTS := separable lenets convnets mlps
-BENCHES   := $(addprefix bench-,depthwise freed-memory inference networks pictures progression roofline scaling start-up subnormals verdicts)
+BENCHES   := $(addprefix bench-,networks progression roofline scaling start-up verdicts)
 RTX       := $(VENV)/rtx
 RTX_TOOLS := torch-tensorrt-rtx==2.14.0 tensorrt_rtx==1.6.1.120 tensorrt_rtx_cu13==1.6.1.120 \
 	tensorrt_rtx_cu13_libs==1.6.1.120 tensorrt_rtx_cu13_bindings==1.6.1.120 dllist psutil packaging filelock
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore serve report tensorboard test test-arm test-rtx bench bench-serve bench-soak $(BENCHES) lint clean
+.PHONY: help install quickstart check $(STEPS) $(TWINS) $(PORTS) $(DOCUMENTS) progression pointwise keras-ports explore serve report tensorboard test test-arm test-rtx bench bench-inference bench-pictures bench-serve bench-soak $(BENCHES) lint clean
 
 help: ## show this table
 	@awk 'BEGIN {FS = ":.*## "} /^[^\t#].*:.*## / {n = $$1; gsub(/\$$\(STEPS\)/, "step-01 .. step-13", n); \
@@ -111,16 +111,22 @@ test: $(TOOLS) ## run the tests
 	$(VENV)/bin/python -m pytest -n auto
 
 bench: $(PEERS) ## measure training speed against a notebook's loop, PyTorch Lightning and Keras: ISA=native|avx2|sse
-	$(VENV)/bin/python -m benchmarks.training_speed --isa $(ISA)
+	$(VENV)/bin/python -m benchmarks.training.speed --isa $(ISA)
 
-bench-serve: $(PEERS) ## measure the inference server against LitServe
-	$(VENV)/bin/python -m benchmarks.serving
+bench-inference: $(TOOLS) ## measure every inference backend: latency of one image, throughput of 64
+	$(VENV)/bin/python -m benchmarks.inference.latency
 
-bench-soak: $(TOOLS) ## load the inference server with twice what it sustains, and end it in the middle of that
-	$(VENV)/bin/python -m benchmarks.serving_soak
+bench-pictures: $(TOOLS) ## count right and wrong answers on photographs of digits
+	$(VENV)/bin/python -m benchmarks.inference.pictures
 
-$(BENCHES): $(TOOLS) ## one of the other benchmarks; what it takes: python -m benchmarks.roofline --help
-	$(VENV)/bin/python -m benchmarks.$(subst -,_,$(@:bench-%=%))
+bench-serve: $(PEERS) ## measure the inference server against LitServe, with load from wrk
+	$(VENV)/bin/python -m benchmarks.serving.speed
+
+bench-soak: $(TOOLS) ## overload the inference server, and end it in the middle of a load from wrk
+	$(VENV)/bin/python -m benchmarks.serving.soak
+
+$(BENCHES): $(TOOLS) ## one of the other benchmarks; its options: python -m benchmarks.training.roofline --help
+	$(VENV)/bin/python -m benchmarks.training.$(subst -,_,$(@:bench-%=%))
 
 lint: $(TOOLS) ## ruff and mypy
 	$(VENV)/bin/ruff check .

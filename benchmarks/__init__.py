@@ -1,1 +1,1 @@
-"""Measured comparisons. Every module with a ``main`` is a command: ``python -m benchmarks.training_speed``."""
+"""Measured comparisons, one command each: training/, inference/ and serving/ share one harness (turns)."""

@@ -1,39 +1,33 @@
-"""Contestants for the tests of the contest: they train nothing, and their clocks say what they are told."""
+"""Contestants for the tests of the benchmarks: they train nothing, and their clocks run as they are told."""
 
 import os
-import time
 
-from benchmarks.contestant import Stretch, Unavailable
+from benchmarks.training.contest import Stretch, Trainer
+from benchmarks.turns import Unavailable
 
 
-class Steady:
-    """So many images per second, by its own clock; a lap takes no time."""
+class Steady(Trainer):
+    """``speed`` images per second by its own clock; a turn takes no time."""
 
     description = "steady"
+    parameters = 5_854
 
-    def __init__(self, speed, parameters=7):
-        self.speed, self.parameters, self.laps = speed, parameters, 0
+    def __init__(self, experiment, speed):
+        self.speed = speed
 
     def train(self, images):
-        self.laps += 1
         return Stretch(images, 1.0, 1.0 + images / self.speed)
 
 
-class Ending(Steady):
-    """Ends in its fifth lap, the first that counts: 'raises', 'dies' or 'hangs'."""
+class Failing:
+    def say(self, word):
+        return word
 
-    def __init__(self, how):
-        super().__init__(100)
-        self.how = how
+    def raise_error(self):
+        raise ValueError("out of breath")
 
-    def train(self, images):
-        if self.laps == 4:
-            if self.how == "raises":
-                raise ValueError("out of breath")
-            if self.how == "dies":
-                os._exit(3)
-            time.sleep(600)
-        return super().train(images)
+    def die(self):
+        os._exit(3)
 
 
 def unavailable():

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.serving_processes import Server, free_port
+from benchmarks.serving.process import Server, free_port
 
 
 @contextlib.contextmanager

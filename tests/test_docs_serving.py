@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("fastapi", reason="fastapi is not installed: pip install 'budgetnet[serve]'")
-from benchmarks.serving_processes import free_port
+from benchmarks.serving.process import free_port
 from budgetnet.arguments import build_parser
 from tests.serve_demo import picture
 from tests.serve_process import serving

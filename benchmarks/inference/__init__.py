@@ -1,0 +1,1 @@
+"""How fast trained networks answer, and how well they read photographs."""

@@ -1,0 +1,1 @@
+"""How fast networks train, and what that costs in memory, start-up and verdicts."""
